@@ -1,0 +1,45 @@
+# make demo   an unseen digital patient, from DICOM on disk to T1 map, tables, pictures and scene
+# make test   the whole test suite
+# make bench  speed on this machine
+# Each sets up .venv first; nothing but make and Python 3.11, 3.12 or 3.13 is needed.
+
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+OUT ?= demo_output
+JOBS ?= 2
+
+# The first interpreter on the PATH of a version that pyproject.toml allows.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null \
+	&& echo $$p && break; done)
+
+# Numeric libraries start one thread per core each; two test workers would otherwise fight for two cores.
+THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS=1
+
+.PHONY: demo test bench lint setup clean
+
+demo: $(STAMP)
+	$(BIN)/python -m T1DiffLogic demo -o $(OUT)
+
+test: $(STAMP)
+	$(THREADS) $(BIN)/python -m pytest -n $(JOBS) -q Testing
+
+bench: $(STAMP)
+	$(BIN)/python -m pytest -q Testing/benchmark --durations=0
+
+lint: $(STAMP)
+	$(BIN)/python -m ruff check T1DiffLogic Testing
+
+setup: $(STAMP)
+
+# One pip command, so that torch is resolved once, together with everything that wants it.
+$(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "T1Diff needs Python 3.11, 3.12 or 3.13; set PYTHON=/path/to/python3."; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch --editable '.[scene,train,test]'
+	@touch $(STAMP)
+
+clean:
+	rm -rf $(VENV) demo_output build dist *.egg-info

@@ -1,0 +1,33 @@
+"""Where Resources/ lies: beside the package in a source tree and in Slicer, inside it in a wheel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .errors import StudyError
+
+PRESETS = {"fast": "t1diff_fast", "paper": "t1diff_paper"}
+"""Preset names of the command line and the model folders under Resources/Models that they stand for."""
+
+SEGMENTER = "gf_unet"
+"""The folder under Resources/Models with the anatomical structure encoder, the LV segmenter."""
+
+
+def resources_folder() -> Path:
+    """The Resources folder of this installation. StudyError when the installation lacks it."""
+    package = Path(__file__).resolve().parent
+    for candidate in (package.parent / "Resources", package / "Resources"):
+        if (candidate / "Models").is_dir():
+            return candidate
+    raise StudyError("this installation lacks Resources/Models; install t1diff again.")
+
+
+def model_folder(preset: str) -> Path:
+    """The model folder of a preset. StudyError with the remedy when this installation has none."""
+    folder = resources_folder() / "Models" / PRESETS[preset]
+    if not (folder / "config.json").is_file():
+        raise StudyError(
+            f"this installation has no weights for --preset {preset}; "
+            f"train them with `t1diff train --preset {preset}` and pass their folder with --model."
+        )
+    return folder
