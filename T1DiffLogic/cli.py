@@ -1,0 +1,104 @@
+"""`t1diff …`: what was asked for, done; or one sentence that says why not.
+
+Exit codes: 0 all done, 1 something failed and the message says what, 2 wrong usage.
+Nothing heavy is imported here or in commands/ at file scope, so that `t1diff --help` is instant.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import traceback
+import warnings
+
+from . import __version__
+from .commands import demo, info, phantom, segment, synthesize, train
+from .errors import Cancelled, StudyError
+from .progress import Reporter
+from .study import RESEARCH_NOTICE
+
+COMMANDS = (demo, synthesize, segment, phantom, train, info)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="t1diff",
+        description="Native T1 maps synthesised from short-axis cine MRI.",
+        epilog=f"{RESEARCH_NOTICE}.",
+    )
+    parser.add_argument("--version", action="version", version=f"t1diff {__version__}")
+    common = argparse.ArgumentParser(add_help=False)
+    group = common.add_argument_group("how it speaks")
+    group.add_argument(
+        "--progress",
+        choices=("bar", "json", "none"),
+        default="bar",
+        help="a bar on stderr, one JSON line per event on stdout, or nothing (default: %(default)s)",
+    )
+    group.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    subparsers = parser.add_subparsers(title="commands", dest="command", required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        command.add(subparsers, common)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one command and returns its exit code; wrong usage and --help raise SystemExit (argparse)."""
+    args = build_parser().parse_args(argv)
+    reporter = Reporter(args.progress)
+    try:
+        with warnings.catch_warnings():
+            if not args.debug:
+                _quieten_libraries()
+            return args.run(args, reporter) or 0
+    except (Exception, KeyboardInterrupt) as error:
+        reporter.end_line()
+        if args.debug:
+            traceback.print_exc()
+        message = sentence_of(error)
+        reporter.event("error", message=message)
+        print(f"t1diff: {message}", file=sys.stderr)
+        return 1
+
+
+def sentence_of(error: BaseException) -> str:
+    """One sentence on `error` for a person, without any value read from a patient's file."""
+    if isinstance(error, StudyError):
+        return " ".join(str(error).split())
+    if isinstance(error, Cancelled | KeyboardInterrupt):
+        return "stopped on request; nothing half-written was left behind."
+    if isinstance(error, OSError) and error.strerror:
+        where = f": {error.filename}" if error.filename else ""
+        return f"{error.strerror}{where}; check the path, its permissions and the free space."
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return "memory ran out; use fewer --samples, or --device cpu on a machine with more memory."
+    if isinstance(error, ModuleNotFoundError):
+        return f"the Python package {error.name!r} is missing; install t1diff with its extras again."
+    # the text of an unforeseen exception may quote a DICOM value, so only its kind and place are told
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""
+    return f"unexpected {type(error).__name__}{place}; run again with --debug and report what it prints."
+
+
+def entry() -> None:
+    """The console script: main() with the process around it."""
+    for stream in (sys.stdout, sys.stderr):
+        # a terminal without Unicode gets question marks in place of an exception
+        stream.reconfigure(errors="replace")
+    # Slicer and job schedulers stop a process with SIGTERM; it then cleans up as after Ctrl-C
+    signal.signal(signal.SIGTERM, _interrupt)
+    sys.exit(main())
+
+
+def _interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def _quieten_libraries():
+    # pydicom's warnings quote element values, which may identify the patient
+    warnings.simplefilter("ignore")
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)

@@ -1,0 +1,61 @@
+"""`t1diff info`: versions, devices and models, as a person needs them before running anything."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+
+PACKAGES = ("torch", "numpy", "SimpleITK", "pydicom", "safetensors", "matplotlib", "slicer-core", "vtk", "lightning")
+
+
+def add(subparsers, common) -> None:
+    """Declares the command."""
+    parser = subparsers.add_parser("info", parents=[common], help="versions, devices and installed models")
+    parser.set_defaults(run=run)
+
+
+def run(args, reporter) -> None:
+    """Prints what is installed; a missing package is told, not an error."""
+    found = {"versions": versions(), "device": device(), "models": models()}
+    reporter.event("info", **found)
+    for name, version in found["versions"].items():
+        reporter.say(f"{name:<12} {version or 'not installed'}")
+    reporter.say(f"{'device':<12} {found['device']}")
+    for name, model in found["models"].items():
+        reporter.say(f"{name:<12} {model}")
+
+
+def versions() -> dict[str, str | None]:
+    """Installed versions, None where a package is absent."""
+    from .. import __version__
+
+    result: dict[str, str | None] = {"t1diff": __version__, "python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            result[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            result[name] = None
+    return result
+
+
+def device() -> str:
+    """What `--device auto` takes on this machine."""
+    try:
+        import torch
+    except (ImportError, OSError) as error:  # OSError: a half-installed torch misses its libraries
+        return f"torch cannot be loaded ({type(error).__name__}); install it again"
+    if torch.cuda.is_available():
+        return f"cuda ({torch.cuda.get_device_name(0)})"
+    return f"cpu ({torch.get_num_threads()} threads)"
+
+
+def models() -> dict[str, str]:
+    """Each folder under Resources/Models with the size of its weights."""
+    from ..resources import resources_folder
+
+    result = {}
+    for folder in sorted((resources_folder() / "Models").iterdir()):
+        weights = folder / "model.safetensors"
+        if weights.is_file():
+            result[folder.name] = f"{weights.stat().st_size / 2**20:.1f} MiB, {folder}"
+    return result
