@@ -1,0 +1,83 @@
+"""The disentangled conditions: c_mor from the anatomy at ED and ES, and the container of both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .unet_blocks import ResidualBlock, down, space_to_depth
+
+
+def morphology(soft_ed: Tensor, soft_es: Tensor) -> Tensor:
+    """Class probabilities (B,4,H,W) at ED and at ES -> (B,9,H,W): a_d, a_s and a_s − a_d.
+
+    Background is dropped (it is one minus the rest). Only masks enter, no features of the
+    segmenter, so that a mask corrected by a clinician can take the network's place.
+    """
+    if soft_ed.ndim != 4 or soft_ed.shape[1] != 4 or soft_ed.shape != soft_es.shape:
+        raise ValueError(f"soft masks must both be (B,4,H,W), got {tuple(soft_ed.shape)}, {tuple(soft_es.shape)}")
+    a_d, a_s = soft_ed[:, 1:], soft_es[:, 1:]
+    return torch.cat([a_d, a_s, a_s - a_d], dim=1)
+
+
+class MorphologyEncoder(nn.Module):
+    """(B,9,H,W) morphology -> c_mor at H/2, H/4 and H/8, fine to coarse, with `widths` channels."""
+
+    def __init__(self, widths: tuple[int, int, int] = (32, 64, 128)):
+        super().__init__()
+        fine, middle, coarse = widths
+        self.embed = nn.Conv2d(36, fine, 3, padding=1)
+        self.fine = ResidualBlock(fine)
+        self.down_middle = down(fine, middle)
+        self.middle = ResidualBlock(middle)
+        self.down_coarse = down(middle, coarse)
+        self.coarse = ResidualBlock(coarse)
+
+    def forward(self, maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        fine = self.fine(self.embed(space_to_depth(maps)))
+        middle = self.middle(self.down_middle(fine))
+        return fine, middle, self.coarse(self.down_coarse(middle))
+
+
+@dataclass(frozen=True, eq=False)
+class Conditions:
+    """What is known of B slices, encoded once; only the noise estimator repeats.
+
+    c_mod, c_mor   feature pyramids at H/2, H/4, H/8
+    mean           None, or (B,1,H,W) float32: the expected T1 map, normalised to [−1, 1]
+    """
+
+    c_mod: tuple[Tensor, Tensor, Tensor]
+    c_mor: tuple[Tensor, Tensor, Tensor]
+    mean: Tensor | None = None
+
+    @property
+    def batch(self) -> int:
+        return self.c_mod[0].shape[0]
+
+
+class MeanDecoder(nn.Module):
+    """c_mod and c_mor -> the expected T1 map (B,1,H,W), normalised; full resolution by depth-to-space."""
+
+    def __init__(self, modality_widths: tuple[int, int, int], morphology_widths: tuple[int, int, int]):
+        super().__init__()
+        fine, middle, coarse = modality_widths
+        self.enter = nn.ModuleList(
+            nn.Conv2d(mod + mor, mod, 1) for mod, mor in zip(modality_widths, morphology_widths, strict=True)
+        )
+        self.coarse = ResidualBlock(coarse)
+        self.up_middle = nn.ConvTranspose2d(coarse, middle, 2, stride=2)
+        self.middle = ResidualBlock(middle)
+        self.up_fine = nn.ConvTranspose2d(middle, fine, 2, stride=2)
+        self.fine = ResidualBlock(fine)
+        self.head = nn.Conv2d(fine, 4, 3, padding=1)
+
+    def forward(self, c_mod: tuple[Tensor, ...], c_mor: tuple[Tensor, ...]) -> Tensor:
+        fine, middle, coarse = (
+            enter(torch.cat([a, b], dim=1)) for enter, a, b in zip(self.enter, c_mod, c_mor, strict=True)
+        )
+        middle = self.middle(middle + self.up_middle(self.coarse(coarse)))
+        fine = self.fine(fine + self.up_fine(middle))
+        return nn.functional.pixel_shuffle(self.head(fine), 2).float()

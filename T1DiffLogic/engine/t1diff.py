@@ -1,0 +1,292 @@
+"""T1Diff assembled: E_m, the morphology encoder, the mean decoder and the noise estimator.
+
+Tensors only. T1 maps are in ms outside and in [−1, 1] inside, by one fixed window for all images,
+so that milliseconds survive.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .conditions import Conditions, MeanDecoder, MorphologyEncoder, morphology
+from .diffusion import PREDICTIONS, NoiseSchedule, keyed_noise
+from .modality_encoder import ModalityEncoder
+from .noise_estimator import SCALES, NoiseEstimator
+from .samplers import SAMPLERS, STOCHASTIC
+
+
+@dataclass(frozen=True)
+class T1DiffConfig:
+    """Everything that makes one T1Diff; plain values, kept in JSON.
+
+    size                 pixels on a side of the LV-centred crop
+    cine_phases          P frames that E_m sees: 1 is the ED frame alone, more are resampled from ED
+    t1_low_ms, _high_ms  the one T1 window, mapped to [−1, 1]
+    prediction           'epsilon', 'x0' or 'v'
+    schedule, timesteps, zero_terminal_snr   see NoiseSchedule
+    loss_weighting       'none' (Eq. 6) or 'min_snr' with min_snr_gamma
+    residual             True: diffuse (T1 − mean) / residual_scale around a jointly trained mean map
+    residual_scale       its unit, in normalised T1 (0.1 is 120 ms of a 2400 ms window)
+    clip_z0              |z_0| is limited to this in training and in sampling
+    outside_weight       least weight of a pixel in the diffusion loss: where nothing is to be
+                         learned (air) sampling must still end somewhere defined
+    mean_l1              share of L1 in the mean loss, the rest is Huber with δ = residual_scale
+    mean_weight          weight of the mean loss beside the diffusion loss
+    sampler, sampler_steps, samples, spacing   defaults of sampling
+    """
+
+    size: int = 128
+    cine_phases: int = 5
+    t1_low_ms: float = 0.0
+    t1_high_ms: float = 2400.0
+    prediction: str = "v"
+    schedule: str = "cosine"
+    timesteps: int = 1000
+    zero_terminal_snr: bool = True
+    loss_weighting: str = "min_snr"
+    min_snr_gamma: float = 5.0
+    residual: bool = True
+    residual_scale: float = 0.1
+    clip_z0: float = 6.0
+    outside_weight: float = 0.05
+    mean_l1: float = 0.5
+    mean_weight: float = 1.0
+    modality_widths: tuple[int, int, int] = (48, 96, 192)
+    modality_bottleneck: int = 256
+    morphology_widths: tuple[int, int, int] = (32, 64, 128)
+    estimator_widths: tuple[int, int, int] = (48, 96, 192)
+    condition_scales: tuple[int, ...] = SCALES
+    sampler: str = "dpm_solver_pp_2m"
+    sampler_steps: int = 8
+    samples: int = 8
+    spacing: str = "trailing"
+
+    def __post_init__(self):
+        for name in ("modality_widths", "morphology_widths", "estimator_widths", "condition_scales"):
+            object.__setattr__(self, name, tuple(int(v) for v in getattr(self, name)))
+        for name, allowed in (
+            ("prediction", PREDICTIONS),
+            ("loss_weighting", ("none", "min_snr")),
+            ("sampler", tuple(SAMPLERS)),
+        ):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} '{getattr(self, name)}' is not one of {', '.join(allowed)}")
+        if self.prediction == "epsilon" and self.zero_terminal_snr:
+            raise ValueError("ε prediction says nothing about z_0 at a zero terminal SNR; predict x0 or v")
+        if self.zero_terminal_snr and self.spacing != "trailing":
+            raise ValueError("a zero terminal SNR needs trailing timesteps")
+        if self.size % 16:
+            raise ValueError(f"size {self.size} must be a multiple of 16")
+        if not self.t1_low_ms < self.t1_high_ms:
+            raise ValueError(f"T1 window {self.t1_low_ms}–{self.t1_high_ms} ms is empty")
+
+    def to_dict(self) -> dict:
+        """Plain JSON values."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: dict) -> T1DiffConfig:
+        """Inverse of `to_dict`; ValueError on an unknown name or value."""
+        unknown = set(values) - {f.name for f in fields(cls)}
+        if unknown:
+            raise ValueError(f"unknown T1Diff setting {', '.join(sorted(unknown))}")
+        return cls(**values)
+
+    @classmethod
+    def preset(cls, name: str) -> T1DiffConfig:
+        """'fast' or 'paper': Resources/Configs/<name>.json."""
+        path = Path(__file__).parents[2] / "Resources" / "Configs" / f"{name}.json"
+        if not path.is_file():
+            raise ValueError(f"no preset '{name}'; use fast or paper")
+        return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+class T1Diff(nn.Module):
+    """Cine frames and soft masks of a slice -> samples of its native T1 map.
+
+    Runs under autocast(bfloat16) with channels-last memory; the diffusion itself stays float32.
+    """
+
+    def __init__(self, config: T1DiffConfig | None = None):
+        super().__init__()
+        self.config = config = config or T1DiffConfig()
+        self.schedule = NoiseSchedule(config.schedule, config.timesteps, config.zero_terminal_snr)
+        decode_finest = config.residual or SCALES[0] in config.condition_scales
+        self.modality = ModalityEncoder(
+            config.cine_phases, config.modality_widths, config.modality_bottleneck, decode_finest
+        )
+        self.morphology = MorphologyEncoder(config.morphology_widths)
+        self.mean = MeanDecoder(config.modality_widths, config.morphology_widths) if config.residual else None
+        self.estimator = NoiseEstimator(
+            config.estimator_widths,
+            config.modality_widths,
+            config.morphology_widths,
+            config.condition_scales,
+            with_mean=config.residual,
+        )
+        weight = torch.ones(config.timesteps, dtype=torch.float64)
+        if config.loss_weighting == "min_snr":
+            weight = self.schedule.min_snr_weight(config.prediction, config.min_snr_gamma)
+        self.register_buffer("timestep_weight", weight.float(), persistent=False)
+
+    # T1 window
+
+    def normalise(self, t1_ms: Tensor) -> Tensor:
+        """ms -> [−1, 1] over the fixed window, clipped to it."""
+        low, high = self.config.t1_low_ms, self.config.t1_high_ms
+        return (t1_ms.clamp(low, high) - low) * (2 / (high - low)) - 1
+
+    def denormalise(self, value: Tensor) -> Tensor:
+        """[−1, 1] -> ms, clipped to the fixed window."""
+        low, high = self.config.t1_low_ms, self.config.t1_high_ms
+        return (value.clamp(-1, 1) + 1) * ((high - low) / 2) + low
+
+    # conditions
+
+    def encode(self, cine: Tensor, soft_ed: Tensor, soft_es: Tensor) -> Conditions:
+        """Once per slice: cine (B,P,H,W), normalised by the caller, and class probabilities
+        (B,4,H,W) at ED and ES -> Conditions, with the mean map in the residual arm."""
+        expected = (self.config.cine_phases, self.config.size, self.config.size)
+        if cine.shape[1:] != expected:
+            raise ValueError(f"cine must be (B, {', '.join(map(str, expected))}), got {tuple(cine.shape)}")
+        c_mod = self.modality(cine)
+        c_mor = self.morphology(morphology(soft_ed, soft_es))
+        return Conditions(c_mod, c_mor, self.mean(c_mod, c_mor) if self.mean is not None else None)
+
+    def mean_ms(self, conditions: Conditions) -> Tensor:
+        """(B,H,W) ms: the jointly trained regression mean; ValueError in an arm without one."""
+        if conditions.mean is None:
+            raise ValueError("this model has no mean map (residual = false); sample it instead")
+        return self.denormalise(conditions.mean[:, 0])
+
+    # training
+
+    def training_step_losses(
+        self,
+        conditions: Conditions,
+        target: Tensor,
+        weight: Tensor,
+        generator: torch.Generator | None = None,
+        draws_per_slice: int = 1,
+    ) -> dict[str, Tensor]:
+        """Losses of one step: {'loss', 'diffusion', 'mean'} (0-dim float32).
+
+        target            (B,1,H,W) normalised T1
+        weight            (B,1,H,W) ≥ 0, per pixel; 0 where the map says nothing (air)
+        generator         source of t and ε; its device may differ from the model's
+        draws_per_slice   (t, ε) draws for every encoded slice; only the noise estimator repeats
+
+        Eq. 6 with a per-pixel weight and, if configured, min-SNR-γ; timesteps are stratified over
+        the batch, which leaves their distribution uniform and lowers the variance.
+        """
+        config = self.config
+        if self.mean is not None:
+            error = (target - conditions.mean) / config.residual_scale
+            per_pixel = config.mean_l1 * error.abs() + (1 - config.mean_l1) * F.huber_loss(
+                error, torch.zeros_like(error), reduction="none"
+            )
+            mean_loss = (weight * per_pixel).sum() / weight.sum().clamp_min(1e-6)
+            # where the target says nothing, the diffusion adds nothing to the mean
+            z_0 = torch.where(weight > 0, error.detach(), torch.zeros_like(error))
+        else:
+            mean_loss = torch.zeros((), device=target.device)
+            z_0 = target
+        z_0 = z_0.clamp(-config.clip_z0, config.clip_z0)
+
+        n = z_0.shape[0] * draws_per_slice
+        source = {"generator": generator, "device": generator.device if generator is not None else z_0.device}
+        strata = (torch.randperm(n, **source) + torch.rand(n, **source)) / n
+        t = (strata * config.timesteps).long().clamp_max(config.timesteps - 1).to(z_0.device)
+        noise = torch.randn((n, *z_0.shape[1:]), **source).to(z_0.device)
+
+        z_0 = z_0.repeat_interleave(draws_per_slice, dim=0)
+        projected = self._repeat(self.estimator.project(conditions), draws_per_slice)
+        output = self.estimator(self.schedule.add_noise(z_0, noise, t), t, projected)
+        wanted = self.schedule.training_target(config.prediction, z_0, noise, t)
+        pixel = weight.clamp_min(config.outside_weight).repeat_interleave(draws_per_slice, dim=0)
+        squared = (pixel * (output - wanted) ** 2).sum(dim=(1, 2, 3)) / pixel.sum(dim=(1, 2, 3))
+        diffusion = (self.timestep_weight[t] * squared).mean()
+        return {
+            "loss": diffusion + config.mean_weight * mean_loss,
+            "diffusion": diffusion.detach(),
+            "mean": mean_loss.detach(),
+        }
+
+    # sampling
+
+    @staticmethod
+    def _repeat(projected: dict[str, Tensor], times: int) -> dict[str, Tensor]:
+        if times == 1:
+            return projected
+        return {name: value.repeat_interleave(times, dim=0) for name, value in projected.items()}
+
+    @torch.no_grad()
+    def sample(
+        self,
+        conditions: Conditions,
+        noise: Tensor,
+        sampler: str | None = None,
+        steps: int | None = None,
+        callback: Callable[[int, int], None] | None = None,
+        step_noise: Callable[[int], Tensor] | None = None,
+    ) -> Tensor:
+        """K samples of every slice: (B,K,H,W) ms, clipped to the T1 window.
+
+        noise        (B,K,1,H,W) standard normal z_T, see `initial_noise`
+        sampler      'ddpm', 'ddim' or 'dpm_solver_pp_2m'; None is the configuration's
+        steps        evaluations of the noise estimator; None is the configuration's
+        callback     called with (step, total) after each; what it raises passes through
+        step_noise   step number -> (B,K,1,H,W) noise, for 'ddpm', see `initial_noise`
+        """
+        config = self.config
+        sampler = sampler or config.sampler
+        steps = steps or config.sampler_steps
+        if sampler not in SAMPLERS:
+            raise ValueError(f"sampler '{sampler}' is not one of {', '.join(SAMPLERS)}")
+        if sampler in STOCHASTIC and step_noise is None:
+            raise ValueError(f"sampler '{sampler}' draws noise at every step; give it step_noise")
+        expected = (conditions.batch, noise.shape[1], 1, config.size, config.size)
+        if noise.shape != expected:
+            raise ValueError(f"noise must be (B,K,1,H,W) = {expected}, got {tuple(noise.shape)}")
+        device, samples = conditions.c_mod[0].device, noise.shape[1]
+        projected = self._repeat(self.estimator.project(conditions), samples)
+
+        def flat(draw: Tensor) -> Tensor:
+            return draw.flatten(0, 1).to(device)
+
+        def predict(z: Tensor, t: int) -> tuple[Tensor, Tensor]:
+            index = torch.full((z.shape[0],), t, device=device)
+            output = self.estimator(z, index, projected)
+            x0, _ = self.schedule.x0_and_epsilon(config.prediction, output, z, index)
+            x0 = x0.clamp(-config.clip_z0, config.clip_z0)
+            alpha, sigma = self.schedule.coefficients(index, z)
+            return x0, (z - alpha * x0) / sigma
+
+        z_0 = SAMPLERS[sampler](
+            predict,
+            flat(noise),
+            self.schedule,
+            steps,
+            noise=None if step_noise is None else lambda i: flat(step_noise(i)),
+            callback=callback,
+            spacing=config.spacing,
+        ).unflatten(0, (-1, samples))
+        if conditions.mean is not None:
+            z_0 = conditions.mean[:, None] + config.residual_scale * z_0
+        return self.denormalise(z_0[:, :, 0])
+
+    def initial_noise(
+        self, seed: int, slice_indices: Sequence[int], sample_indices: Sequence[int], step: int = 0
+    ) -> Tensor:
+        """(B,K,1,H,W) float32 on the CPU, each map keyed by its own (seed, slice, sample, step)."""
+        shape = (1, self.config.size, self.config.size)
+        return torch.stack(
+            [torch.stack([keyed_noise(shape, seed, b, k, step) for k in sample_indices]) for b in slice_indices]
+        )
