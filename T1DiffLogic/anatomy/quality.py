@@ -1,0 +1,99 @@
+"""What is wrong with a slice, in plain sentences, and whether a map may be painted on it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..study import LV_CAVITY, LV_MYOCARDIUM
+from .frame import short_axis_frame
+from .levels import CLOSED, ring_closure
+from .phases import NOISE_FACTOR, smooth_cycle
+
+MIN_LV_MM2 = 150.0
+"""Cavity and wall at ED under 14 mm across: thinner than two walls, so not an LV cross-section."""
+
+MIN_CHANGE = 0.03
+"""'No motion' needs both a cavity that changes by less than 3 % and an LV outline that overlaps itself
+by more than 97 % between ED and ES. An akinetic segment or an ejection fraction of 20 % still moves
+its slice by more (area change about 14 %, translation of a millimetre or two); a frozen image does not."""
+
+BORDER_PIXELS = 1
+"""LV within this of the image edge has been cut off by the field of view."""
+
+PLAUSIBLE_LV_MM2 = (300.0, 12000.0)
+"""Cavity and wall at ED on a levelled slice: 20 mm across (a child's apex) to 124 mm (extreme dilation)."""
+
+MAX_FAR = 1.0
+"""Scores of distance from the training intensities are scaled so that 1 is the last accepted."""
+
+NO_LV = "no LV found"
+NO_MOTION = "no motion between ED and ES"
+FAR_FROM_TRAINING = "intensities are far from those of the training images"
+AT_BORDER = "the LV touches the border of the field of view"
+OPEN_RING = "the myocardial ring is open (basal outflow)"
+IMPLAUSIBLE_AREA = "the LV area is implausible"
+NO_INSERTION = "no RV insertion point on any slice, AHA segments not assigned; give --rv-insertions"
+
+LEFT_OUT = frozenset({NO_LV, NO_MOTION, FAR_FROM_TRAINING})
+"""Flags with which a slice is not judged and gets no map."""
+
+
+def slice_flags(
+    labels_ed, labels_es, geometries, levels, insertions=None, cavity_mm2=None, far_from_training=None
+) -> tuple[tuple[tuple[str, ...], ...], np.ndarray]:
+    """Flags of every slice, and which slices may be judged.
+
+    labels_ed, labels_es  (S, R, C) labels
+    levels                S of 'basal', 'mid', 'apical', None
+    insertions            (S, 2, 2) RV insertion points, to report when all are missing
+    cavity_mm2            (S, P) cavity area curve; with it motion may show in any phase
+    far_from_training     (S,) score of each slice's intensities, at most 1 when like training
+
+    Returns S tuples of sentences and (S,) bool, False where a flag of LEFT_OUT applies.
+    """
+    labels_ed, labels_es = np.asarray(labels_ed), np.asarray(labels_es)
+    frame = short_axis_frame(geometries)
+    no_insertion = insertions is not None and not np.isfinite(insertions).any()
+    result = []
+    for s, geometry in enumerate(geometries):
+        flags = []
+        pixel = np.prod(geometry.spacing)
+        lv = _lv(labels_ed[s])
+        area = lv.sum() * pixel
+        if area < MIN_LV_MM2 or not (labels_ed[s] == LV_CAVITY).any():
+            flags.append(NO_LV)
+        else:
+            curve = None if cavity_mm2 is None else cavity_mm2[s]
+            if not _moves(labels_ed[s], labels_es[s], curve):
+                flags.append(NO_MOTION)
+            edge = np.ones(lv.shape, dtype=bool)
+            edge[BORDER_PIXELS:-BORDER_PIXELS, BORDER_PIXELS:-BORDER_PIXELS] = False
+            if (lv & edge).any():
+                flags.append(AT_BORDER)
+            if ring_closure(labels_ed[s], geometry, frame) < CLOSED:
+                flags.append(OPEN_RING)
+            if levels[s] is not None and not PLAUSIBLE_LV_MM2[0] <= area <= PLAUSIBLE_LV_MM2[1]:
+                flags.append(IMPLAUSIBLE_AREA)
+            if no_insertion:
+                flags.append(NO_INSERTION)
+        if far_from_training is not None and far_from_training[s] > MAX_FAR:
+            flags.append(FAR_FROM_TRAINING)
+        result.append(tuple(flags))
+    return tuple(result), np.array([LEFT_OUT.isdisjoint(flags) for flags in result])
+
+
+def _lv(labels: np.ndarray) -> np.ndarray:
+    return (labels == LV_MYOCARDIUM) | (labels == LV_CAVITY)
+
+
+def _moves(labels_ed, labels_es, curve_mm2) -> bool:
+    cavities = (labels_ed == LV_CAVITY, labels_es == LV_CAVITY)
+    areas, error = np.array([c.sum() for c in cavities], dtype=np.float64), 0.0
+    if curve_mm2 is not None:
+        areas, error = smooth_cycle(curve_mm2)
+    if areas.max() > 0 and np.ptp(areas) >= max(MIN_CHANGE * areas.max(), NOISE_FACTOR * error):
+        return True
+    overlaps = [
+        2 * (a & b).sum() / max(a.sum() + b.sum(), 1) for a, b in (cavities, (_lv(labels_ed), _lv(labels_es)))
+    ]
+    return min(overlaps) < 1 - MIN_CHANGE
