@@ -17,7 +17,9 @@ def morphology(soft_ed: Tensor, soft_es: Tensor) -> Tensor:
     segmenter, so that a mask corrected by a clinician can take the network's place.
     """
     if soft_ed.ndim != 4 or soft_ed.shape[1] != 4 or soft_ed.shape != soft_es.shape:
-        raise ValueError(f"soft masks must both be (B,4,H,W), got {tuple(soft_ed.shape)}, {tuple(soft_es.shape)}")
+        raise ValueError(
+            f"soft masks must both be (B,4,H,W), got {tuple(soft_ed.shape)}, {tuple(soft_es.shape)}"
+        )
     a_d, a_s = soft_ed[:, 1:], soft_es[:, 1:]
     return torch.cat([a_d, a_s, a_s - a_d], dim=1)
 

@@ -100,7 +100,9 @@ class NoiseSchedule:
             return alpha * noise - sigma * z_0
         raise ValueError(f"prediction '{prediction}' is not one of {PREDICTIONS}")
 
-    def x0_and_epsilon(self, prediction: str, output: Tensor, z_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    def x0_and_epsilon(
+        self, prediction: str, output: Tensor, z_t: Tensor, t: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Network output -> (x0 estimate, ε estimate).
 
         Finite for x0 and v at a zero terminal SNR; ε says nothing about x0 there, which
@@ -158,7 +160,9 @@ class NoiseSchedule:
         raise ValueError(f"spacing '{spacing}' is not known; use 'trailing' or 'leading'")
 
 
-def keyed_noise(shape: Sequence[int], seed: int, slice_index: int, sample_index: int, step: int = 0) -> Tensor:
+def keyed_noise(
+    shape: Sequence[int], seed: int, slice_index: int, sample_index: int, step: int = 0
+) -> Tensor:
     """Standard normal float32 on the CPU, keyed by (seed, slice, sample, step) and by nothing else.
 
     The key goes through SHA-256, so that a seed means the same noise on every device, at every

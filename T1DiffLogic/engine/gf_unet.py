@@ -121,7 +121,9 @@ class GFUNet(nn.Module):
         sizes = [size // 2 ** (i + 1) for i in range(len(widths))]
         self.embed = nn.Conv2d(in_channels, widths[0], 2, stride=2)
         self.position = nn.Parameter(torch.randn(1, widths[0], sizes[0], sizes[0]) * 0.02)
-        self.stages = nn.ModuleList(EncoderStage(w, s, gamma, local_convolution) for w, s in zip(widths, sizes))
+        self.stages = nn.ModuleList(
+            EncoderStage(w, s, gamma, local_convolution) for w, s in zip(widths, sizes)
+        )
         self.downs = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in zip(widths, widths[1:]))
         self.ups = nn.ModuleList(DecoderStage(b, a) for a, b in zip(widths, widths[1:]))
         self.head = nn.Conv2d(widths[0], classes, 1)

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..resources import resources_folder
 from .conditions import Conditions, MeanDecoder, MorphologyEncoder, morphology
 from .diffusion import PREDICTIONS, NoiseSchedule, keyed_noise
 from .modality_encoder import ModalityEncoder
@@ -102,7 +102,7 @@ class T1DiffConfig:
     @classmethod
     def preset(cls, name: str) -> T1DiffConfig:
         """'fast' or 'paper': Resources/Configs/<name>.json."""
-        path = Path(__file__).parents[2] / "Resources" / "Configs" / f"{name}.json"
+        path = resources_folder() / "Configs" / f"{name}.json"
         if not path.is_file():
             raise ValueError(f"no preset '{name}'; use fast or paper")
         return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
@@ -288,5 +288,8 @@ class T1Diff(nn.Module):
         """(B,K,1,H,W) float32 on the CPU, each map keyed by its own (seed, slice, sample, step)."""
         shape = (1, self.config.size, self.config.size)
         return torch.stack(
-            [torch.stack([keyed_noise(shape, seed, b, k, step) for k in sample_indices]) for b in slice_indices]
+            [
+                torch.stack([keyed_noise(shape, seed, b, k, step) for k in sample_indices])
+                for b in slice_indices
+            ]
         )
