@@ -182,7 +182,7 @@ class Roi:
     def _apply(self, image, order, positions, shapes, antialias) -> np.ndarray:
         image = np.asarray(image)
         if image.shape[0] != len(self.geometries) or any(image.shape[-2:] != shape for shape in shapes):
-                raise StudyError(f"image {image.shape} does not fit the ROI's slices of {shapes[0]}.")
+            raise StudyError(f"image {image.shape} does not fit the ROI's slices of {shapes[0]}.")
         sampler = _linear if order == 1 else _nearest
         result = []
         for s, (plane, shape) in enumerate(zip(image, shapes)):
