@@ -27,7 +27,7 @@ class SynthesisOptions:
     preset               "fast" or "paper": which of the installed models
     model                a model folder in place of the preset's
     samples              K, how many maps are drawn; the result is their mean and SD
-    steps                sampler steps; None: the number in the model's config.json
+    steps                sampler steps; for both None means the number in the model's config.json
     seed                 of the noise; the same seed means the same map on every device
     device               "auto", "cpu" or "cuda"
 
@@ -41,7 +41,7 @@ class SynthesisOptions:
     rv_insertions: np.ndarray | None = None
     preset: str = "fast"
     model: Path | str | None = None
-    samples: int = 8
+    samples: int | None = None
     steps: int | None = None
     seed: int = 0
     device: str = "auto"
@@ -53,7 +53,7 @@ class SynthesisOptions:
                 raise StudyError(f"--{name} {value} is negative; phases count from 0.")
         if self.ed is not None and self.ed == self.es:
             raise StudyError(f"ED and ES are the same phase ({self.ed}); set them apart with --ed and --es.")
-        if not 1 <= self.samples <= MAXIMUM_SAMPLES:
+        if self.samples is not None and not 1 <= self.samples <= MAXIMUM_SAMPLES:
             raise StudyError(f"--samples {self.samples} is outside 1…{MAXIMUM_SAMPLES}.")
         if self.steps is not None and not 1 <= self.steps <= MAXIMUM_STEPS:
             raise StudyError(f"--steps {self.steps} is outside 1…{MAXIMUM_STEPS}.")

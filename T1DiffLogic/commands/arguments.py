@@ -53,9 +53,8 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--samples",
         type=int,
-        default=8,
         metavar="K",
-        help="maps drawn; the result is their mean and SD (default: %(default)s)",
+        help="maps drawn; the result is their mean and SD (default: the model's own)",
     )
     group.add_argument("--steps", type=int, metavar="N", help="sampler steps (default: the model's own)")
     group.add_argument("--seed", type=int, default=0, metavar="N", help="of the noise (default: %(default)s)")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import platform
-from importlib import metadata
+from ..versions import installed_versions
 
-PACKAGES = ("torch", "numpy", "SimpleITK", "pydicom", "safetensors", "matplotlib", "slicer-core", "vtk", "lightning")
+PACKAGES = ("torch", "numpy", "SimpleITK", "pydicom", "safetensors", "matplotlib", "slicer-core", "lightning")
 
 
 def add(subparsers, common) -> None:
@@ -16,26 +15,13 @@ def add(subparsers, common) -> None:
 
 def run(args, reporter) -> None:
     """Prints what is installed; a missing package is told, not an error."""
-    found = {"versions": versions(), "device": device(), "models": models()}
+    found = {"versions": installed_versions(*PACKAGES), "device": device(), "models": models()}
     reporter.event("info", **found)
     for name, version in found["versions"].items():
         reporter.say(f"{name:<12} {version or 'not installed'}")
     reporter.say(f"{'device':<12} {found['device']}")
     for name, model in found["models"].items():
         reporter.say(f"{name:<12} {model}")
-
-
-def versions() -> dict[str, str | None]:
-    """Installed versions, None where a package is absent."""
-    from .. import __version__
-
-    result: dict[str, str | None] = {"t1diff": __version__, "python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            result[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            result[name] = None
-    return result
 
 
 def device() -> str:

@@ -14,7 +14,7 @@ def add(subparsers, common) -> None:
     )
     parser.add_argument("study", type=Path, metavar="STUDY", help=STUDY_HELP)
     add_output(parser)
-    parser.add_argument("--all-phases", action="store_true", help="also write labels.seq.nrrd with every phase")
+    parser.add_argument("--all-phases", action="store_true", help="also write every phase, labels.seq.nrrd")
     add_anatomy(parser)
     add_device(parser)
     parser.set_defaults(run=run)

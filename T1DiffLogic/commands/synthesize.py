@@ -15,7 +15,7 @@ def add(subparsers, common) -> None:
     parser.add_argument("study", type=Path, metavar="STUDY", help=STUDY_HELP)
     add_output(parser)
     parser.add_argument(
-        "--native", type=Path, metavar="T1_DIR", help="folder with the patient's native T1 map, to compare with"
+        "--native", type=Path, metavar="T1_DIR", help="the patient's native T1 map, DICOM, to compare with"
     )
     add_anatomy(parser)
     add_model(parser)

@@ -1,0 +1,101 @@
+"""Between the study and the engine: crops in, K samples out, back onto the cine's pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from .anatomy.normalisation import normalise_cine
+from .anatomy.phase_sampling import engine_phases
+from .anatomy.roi import Roi
+from .study import CardiacPhases, Cine, LVSegmentation
+
+MAPS_AT_ONCE = 32
+"""Slices × samples in one batch: 32 maps of 128² keep two cores busy and stay under 1 GiB."""
+
+VALUED = 0.999
+"""A cine pixel has a value when all that it was interpolated from lies inside the region of interest."""
+
+
+@dataclass(frozen=True, eq=False)
+class EngineInputs:
+    """What the engine sees of S slices, on the region of interest.
+
+    cine              (S, P, H, W) float32, normalised, phases as the model was trained with
+    soft_ed, soft_es  (S, 4, H, W) float32 probabilities that sum to one
+    """
+
+    cine: torch.Tensor
+    soft_ed: torch.Tensor
+    soft_es: torch.Tensor
+
+
+def engine_inputs(
+    cine: Cine, phases: CardiacPhases, segmentation: LVSegmentation, roi: Roi, n_phases: int
+) -> EngineInputs:
+    """Cuts, resamples and normalises one study for a model that sees `n_phases` cine phases."""
+    chosen = engine_phases(phases.ed, phases.es, phases.count, n_phases)
+    crops = torch.from_numpy(roi.extract(cine.images[:, chosen]))
+    soft_ed, soft_es = (_soft_crop(masks, roi) for masks in (segmentation.ed, segmentation.es))
+    return EngineInputs(normalise_cine(crops, soft_ed), soft_ed, soft_es)
+
+
+def _soft_crop(masks: np.ndarray, roi: Roi) -> torch.Tensor:
+    """(S, 4, R, C) -> (S, 4, H, W); what lies beyond the image is background."""
+    crop = torch.from_numpy(roi.extract(masks)).clamp(0.0, 1.0)
+    crop[:, 0] = 1.0 - crop[:, 1:].sum(dim=1).clamp(max=1.0)
+    return crop
+
+
+@torch.inference_mode()
+def draw_samples(
+    network,
+    inputs: EngineInputs,
+    slices: np.ndarray,
+    samples: int,
+    seed: int,
+    steps: int | None,
+    progress: Callable[[float], None],
+) -> np.ndarray:
+    """(len(slices), K, H, W) float32 ms of the slices with the given indices.
+
+    Noise is keyed by (seed, slice, sample), so the batches that the work is cut into do not matter.
+    """
+    device = next(network.parameters()).device
+    per_batch = max(1, MAPS_AT_ONCE // samples)
+    batches = [slices[i : i + per_batch] for i in range(0, len(slices), per_batch)]
+    drawn = [np.empty((0, samples, *inputs.cine.shape[-2:]), dtype=np.float32)]
+    progress(0.0)
+    for done, batch in enumerate(batches):
+        index = torch.from_numpy(np.asarray(batch))
+        conditions = network.encode(
+            *(t[index].to(device) for t in (inputs.cine, inputs.soft_ed, inputs.soft_es))
+        )
+        noise = [int(s) for s in batch], range(samples)
+        maps = network.sample(
+            conditions,
+            network.initial_noise(seed, *noise),
+            steps=steps,
+            callback=lambda step, total, done=done: progress((done + step / total) / len(batches)),
+            step_noise=lambda step, noise=noise: network.initial_noise(seed, *noise, step=step),
+        )
+        drawn.append(maps.float().cpu().numpy())
+    progress(1.0)
+    return np.concatenate(drawn)
+
+
+def restored(maps: np.ndarray, slices: np.ndarray, roi: Roi) -> tuple[np.ndarray, np.ndarray]:
+    """Maps (len(slices), K, H, W) on the region of interest -> back on the cine.
+
+    Returns samples (K, S, R, C) float32 ms, 0 where there is no value, and valid (S, R, C) uint8.
+    """
+    everywhere = np.zeros((len(roi.geometries), maps.shape[1], roi.size, roi.size), dtype=np.float32)
+    everywhere[slices] = maps
+    judged = np.zeros((len(roi.geometries), roi.size, roi.size), dtype=np.float32)
+    judged[slices] = 1.0
+    valid = roi.restore(judged) > VALUED
+    samples = np.moveaxis(roi.restore(everywhere), 1, 0) * valid
+    return samples, valid.astype(np.uint8)

@@ -1,0 +1,135 @@
+"""The first half of the way of one study: where the heart is, when it is full and when empty.
+
+GF-UNet on every phase -> ED and ES -> soft masks of both -> RV insertion points, levels, function.
+What a person has reviewed (phases, labels, insertion points) stands in the place of what was found.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .anatomy.function import ventricular_function
+from .anatomy.insertions import rv_insertions
+from .anatomy.levels import slice_levels
+from .anatomy.phases import cavity_area, find_phases
+from .anatomy.quality import slice_flags
+from .errors import StudyError
+from .options import SynthesisOptions
+from .progress import Progress, within
+from .study import LV_CAVITY, CardiacPhases, Cine, LVSegmentation
+
+CLASSES = 4
+
+
+@dataclass(frozen=True, eq=False)
+class StudyAnatomy:
+    """What is known of one study's anatomy.
+
+    segmentation  soft masks at ED and ES, reviewed ones in place, and RV insertion points
+    labels        (S, P, R, C) uint8 labels of every phase, reviewed ones in place
+    cavity_mm2    (S, P) LV cavity area
+    levels        S of 'basal', 'mid', 'apical', None outside the LV
+    flags         S tuples of sentences; `judged` (S,) bool, False where a map must not be painted
+    function      edv_ml, esv_ml, ef_percent, mass_g
+    notes         sentences on what a person put in place of the network's findings
+    """
+
+    phases: CardiacPhases
+    segmentation: LVSegmentation
+    labels: np.ndarray
+    cavity_mm2: np.ndarray
+    levels: tuple[str | None, ...]
+    flags: tuple[tuple[str, ...], ...]
+    judged: np.ndarray
+    function: dict
+    notes: tuple[str, ...] = ()
+
+
+def segment(
+    cine: Cine,
+    options: SynthesisOptions | None = None,
+    progress: Progress | None = None,
+    segmenter=None,
+) -> StudyAnatomy:
+    """The anatomy of `cine`.
+
+    segmenter  anatomy.segmenter.Segmenter; None loads the installed one
+
+    Raises StudyError when no LV is found, it does not move, or reviewed input does not fit the cine.
+    """
+    options = options or SynthesisOptions()
+    check_reviewed(options, cine)
+    if segmenter is None:
+        segmenter = load_segmenter(options.device)
+    probabilities = segmenter.segment_cine(cine, within(progress, "segment"))
+    spacing = np.array([g.spacing for g in cine.geometries])
+    cavity_mm2 = cavity_area(probabilities[:, :, LV_CAVITY], spacing)
+    phases = find_phases(cavity_mm2, spacing, cine.trigger_ms, ed=options.ed, es=options.es)
+    labels = probabilities.argmax(axis=2).astype(np.uint8)
+    masks, notes = [], []
+    for phase, given in ((phases.ed, options.labels_ed), (phases.es, options.labels_es)):
+        if given is None:
+            masks.append(probabilities[:, phase].astype(np.float32))
+        else:
+            masks.append(hard_masks(given))
+            labels[:, phase] = given
+            notes.append(f"labels of phase {phase} are reviewed, not the network's")
+    labels_ed, labels_es = labels[:, phases.ed], labels[:, phases.es]
+    if options.rv_insertions is None:
+        insertions = rv_insertions(labels_ed, cine.geometries)
+    else:
+        insertions = options.rv_insertions
+        notes.append("RV insertion points are reviewed, not found")
+    if phases.given:
+        notes.append(f"phases ED {phases.ed}, ES {phases.es} are given in part or whole")
+    levels = slice_levels(labels_ed, cine.geometries)
+    flags, judged = slice_flags(labels_ed, labels_es, cine.geometries, levels, insertions)
+    return StudyAnatomy(
+        phases=phases,
+        segmentation=LVSegmentation(*masks, insertions),
+        labels=labels,
+        cavity_mm2=cavity_mm2,
+        levels=levels,
+        flags=flags,
+        judged=judged,
+        function=ventricular_function(labels_ed, labels_es, cine.geometries),
+        notes=tuple(notes),
+    )
+
+
+def load_segmenter(device):
+    """The installed GF-UNet on `device`. StudyError when this installation has none."""
+    from .anatomy.segmenter import Segmenter
+
+    return Segmenter.load(device=device)
+
+
+def hard_masks(labels: np.ndarray) -> np.ndarray:
+    """(S, R, C) labels -> (S, 4, R, C) float32 masks of 0 and 1.
+
+    They enter the engine as they are: it was trained on soft and on hard masks alike, and cutting the
+    region of interest blurs their edges by the cine's own pixel.
+    """
+    return np.stack([np.asarray(labels) == value for value in range(CLASSES)], axis=1).astype(np.float32)
+
+
+def check_reviewed(options: SynthesisOptions, cine: Cine) -> None:
+    """StudyError when what a person gave does not fit the cine, before any long work is done."""
+    for name, phase in (("--ed", options.ed), ("--es", options.es)):
+        if phase is not None and phase >= cine.n_phases:
+            raise StudyError(f"{name} {phase}: the cine's phases are 0…{cine.n_phases - 1}.")
+    grid = (cine.n_slices, *cine.images.shape[2:])
+    for name, labels in (("--labels-ed", options.labels_ed), ("--labels-es", options.labels_es)):
+        if labels is None:
+            continue
+        if np.shape(labels) != grid:
+            raise StudyError(f"{name}: shape {np.shape(labels)} is not that of the cine, {grid}.")
+        if not np.isin(labels, range(CLASSES)).all():
+            raise StudyError(f"{name}: labels must be 0 to 3 (1 RV, 2 LV myocardium, 3 LV cavity).")
+        if not (np.asarray(labels) == LV_CAVITY).any():
+            raise StudyError(f"{name}: no pixel is labelled 3, LV cavity; draw it, or leave the option out.")
+    points = options.rv_insertions
+    if points is not None and np.shape(points) != (cine.n_slices, 2, 2):
+        raise StudyError(f"--rv-insertions: shape {np.shape(points)} is not ({cine.n_slices}, 2, 2).")

@@ -1,0 +1,110 @@
+"""THE SPINE: one study, Cine -> Synthesis."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .anatomy.aha import aha_labels
+from .anatomy.alignment import align_t1
+from .anatomy.quality import slice_flags
+from .anatomy.roi import Roi
+from .model import LoadedModel
+from .options import SynthesisOptions
+from .progress import Progress, Stopwatch, silent, within
+from .sampling import draw_samples, engine_inputs, restored
+from .segmentation import check_reviewed, load_segmenter, segment
+from .study import Cine, SliceReport, Synthesis, T1Map
+
+TRAINED_FIELD_STRENGTH_T = 3.0
+
+
+def synthesize(
+    cine: Cine,
+    options: SynthesisOptions | None = None,
+    native: T1Map | None = None,
+    progress: Progress | None = None,
+    watch: Stopwatch | None = None,
+) -> Synthesis:
+    """The synthetic T1 map of a cine, in the cine's own geometry.
+
+    native    the patient's native T1 map, brought onto the cine to compare with; nothing of it enters
+              the synthesis
+    progress  progress(stage, fraction, message) with the stages model, segment, align, synthesize;
+              raise errors.Cancelled from it to stop
+    watch     gets the seconds of each stage
+
+    Slices that should not be judged are flagged and have no value. Raises StudyError when no LV is
+    found or it does not move, when reviewed phases or labels do not fit the cine, or when the model
+    cannot be loaded.
+    """
+    options, progress, watch = options or SynthesisOptions(), progress or silent, watch or Stopwatch()
+    check_reviewed(options, cine)
+    with watch("model"):
+        progress("model", 0.0)
+        model = LoadedModel.load(options)
+        steps, samples = model.steps(options), model.samples(options)
+        segmenter = load_segmenter(model.device)
+        progress("model", 1.0)
+    with watch("segment"):
+        anatomy = segment(cine, options, progress, segmenter)
+    masks = anatomy.segmentation
+    native_ms, native_notes = None, ()
+    if native is not None:
+        with watch("align"):
+            progress("align", 0.0)
+            native_labels = segmenter.segment_t1(native).argmax(axis=1).astype(np.uint8)
+            aligned = align_t1(native, cine, native_labels, masks.labels_ed)
+            native_ms, native_notes = aligned.native_ms, (*native.notes, *aligned.notes)
+            progress("align", 1.0)
+    with watch("synthesize"):
+        roi = Roi.around(masks.labels_ed, cine.geometries, model.network.config.size, model.pixel_mm)
+        inputs = engine_inputs(cine, anatomy.phases, masks, roi, model.network.config.cine_phases)
+        flags, judged = slice_flags(
+            masks.labels_ed,
+            masks.labels_es,
+            cine.geometries,
+            anatomy.levels,
+            masks.rv_insertions,
+            anatomy.cavity_mm2,
+            model.far_from_training(inputs),
+        )
+        slices = np.flatnonzero(judged)
+        maps = draw_samples(
+            model.network, inputs, slices, samples, options.seed, steps, within(progress, "synthesize")
+        )
+        samples_ms, valid = restored(maps, slices, roi)
+    of_field, field_note = field_strength_flags(cine.source.field_strength_t)
+    return Synthesis(
+        cine=cine,
+        phases=anatomy.phases,
+        segmentation=masks,
+        slices=tuple(
+            SliceReport(s, level, bool(judged[s]), (*flags[s], *of_field))
+            for s, level in enumerate(anatomy.levels)
+        ),
+        t1_ms=samples_ms.mean(axis=0),
+        # one sample says nothing of its spread: SD 0, as provenance's `samples` tells
+        sd_ms=samples_ms.std(axis=0, ddof=1) if samples > 1 else np.zeros_like(samples_ms[0]),
+        valid=valid,
+        samples_ms=samples_ms,
+        aha=aha_labels(masks.labels_ed, masks.rv_insertions, anatomy.levels, cine.geometries),
+        provenance={
+            **model.provenance(options),
+            "notes": [*cine.source.notes, *anatomy.notes, *native_notes, *field_note],
+            "ignored": list(cine.source.ignored),
+        },
+        native_ms=native_ms,
+    )
+
+
+def field_strength_flags(tesla: float | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(flags of every slice, notes of the study) for a cine's MagneticFieldStrength (0018,0087).
+
+    Native T1 rises with field strength, by about 200 ms from 1.5 to 3 T in myocardium, so a map is
+    still made but says that its scale is not that of the patient's scanner.
+    """
+    if tesla is None:
+        return (), ("the field strength of the cine is not known; the map is on the 3 T scale",)
+    if abs(tesla - TRAINED_FIELD_STRENGTH_T) > 0.25:
+        return (f"acquired at {tesla:g} T; the map is on the 3 T scale",), ()
+    return (), ()
