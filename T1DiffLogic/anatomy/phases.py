@@ -15,8 +15,10 @@ HARMONICS = 4
 
 PLATEAU_OF_MAXIMUM = 0.015
 PLATEAU_OF_STROKE = 0.04
-"""Areas within 1.5 % of the maximum, and at most 4 % of the stroke, of an extreme count as that extreme:
-tighter than the area error of a contour (about 2 %), and tight enough when the ejection fraction is low."""
+PLATEAU_OF_ERROR = 2.0
+"""Areas within 1.5 % of the maximum of an extreme count as that extreme, which is tighter than the area
+error of a contour (about 2 %); at a low ejection fraction only within 4 % of the stroke, or two
+standard errors of the smoothed curve where that is more."""
 
 MIN_AREA_CHANGE = 0.04
 """Fractional area change below which a cycle is 'no motion'. An ejection fraction of 20 % changes the
@@ -133,10 +135,12 @@ def find_phases(masks, spacing, trigger_ms, ed: int | None = None, es: int | Non
             f"the left ventricle does not move over the {count} phases (area change "
             f"{100 * stroke / fit.max():.1f} %); check the cine, or {REMEDY}."
         )
-    tolerance = min(PLATEAU_OF_MAXIMUM * fit.max(), PLATEAU_OF_STROKE * stroke)
+    tolerance = min(
+        PLATEAU_OF_MAXIMUM * fit.max(), max(PLATEAU_OF_STROKE * stroke, PLATEAU_OF_ERROR * error)
+    )
     given = ed is not None or es is not None
     if ed is None:
-        ed = _nearest_to_r_wave(fit, tolerance, np.asarray(trigger_ms, dtype=np.float64), es)
+        ed = _nearest_to_r_wave(fit, curve, tolerance, np.asarray(trigger_ms, dtype=np.float64), es)
     if es is None:
         deviation = fit - fit.min()
         deviation[ed] = np.inf
@@ -145,7 +149,7 @@ def find_phases(masks, spacing, trigger_ms, ed: int | None = None, es: int | Non
     return CardiacPhases(ed, es, count, curve, given=given)
 
 
-def _nearest_to_r_wave(fit, tolerance, trigger_ms, es) -> int:
+def _nearest_to_r_wave(fit, curve, tolerance, trigger_ms, es) -> int:
     """The phase of the ED plateau that is nearest in time to an R wave, this beat's or the next."""
     count = fit.size
     time = np.median(np.atleast_2d(trigger_ms), axis=0)
@@ -154,9 +158,12 @@ def _nearest_to_r_wave(fit, tolerance, trigger_ms, es) -> int:
         time, step = np.arange(count, dtype=np.float64), 1.0
     cycle = max(step * count, time.max())
     distance = np.minimum(time, cycle - time)
-    deviation = fit.max() - fit
+    # the start of contraction is sharper than the fit can follow, so the measured area may vouch for a
+    # phase as well, unless it stands out above the whole curve
+    measured = np.where(curve <= (1 + 2 * PLATEAU_OF_MAXIMUM) * fit.max(), curve, -np.inf)
+    deviation = fit.max() - np.maximum(fit, measured)
     if es is not None:
         deviation[es] = np.inf
-    extreme = int(deviation.argmin())
+    extreme = int(np.where(np.isfinite(deviation), fit, -np.inf).argmax())
     plateau = (extreme + _plateau(deviation, extreme, tolerance)) % count
     return int(min(plateau, key=lambda p: (round(distance[p], 3), p)))
