@@ -204,7 +204,9 @@ def test_measured_septum_is_halved_and_free_wall_quartered():
     for s, geometry in enumerate(geometries):  # widen the septum to 150° by moving the inferior insertion
         along = (geometry.centre - BASE) @ AXIS
         angle = np.radians(ANTERIOR_DEG + 150)
-        points[s, 1] = geometry.to_pixel(BASE + along * AXIS + 30 * (np.cos(angle) * UP + np.sin(angle) * LEFT))
+        points[s, 1] = geometry.to_pixel(
+            BASE + along * AXIS + 30 * (np.cos(angle) * UP + np.sin(angle) * LEFT)
+        )
     aha = aha_labels(labels, points, slice_levels(labels, geometries), geometries, septum="measured")
     counts = np.bincount(aha.ravel(), minlength=17)[7:13].astype(float)
     share = counts / counts.sum() * 360
@@ -227,7 +229,9 @@ def test_small_segments_are_trimmed_less():
     geometries = stack(np.random.default_rng(9), [20.0, 42.0, 64.0], spacing=(3.0, 3.0), size=64)
     labels = heart_labels(geometries)
     points, levels = true_insertions(geometries), slice_levels(labels, geometries)
-    counts = np.bincount(aha_labels(labels, points, levels, geometries, trim=(0.45, 0.55)).ravel(), minlength=17)
+    counts = np.bincount(
+        aha_labels(labels, points, levels, geometries, trim=(0.45, 0.55)).ravel(), minlength=17
+    )
     assert counts[1:].min() >= 12
 
 
