@@ -109,7 +109,8 @@ def load(folder: str | Path, kind: str | None = None) -> T1Diff | GFUNet:
         model.load_state_dict(state)
     except (RuntimeError, TypeError, ValueError, KeyError) as error:
         raise StudyError(
-            f"the weights in {path} do not fit the architecture in {CONFIG}; use the t1diff version that wrote them."
+            f"the weights in {path} do not fit the architecture in {CONFIG}; "
+            "use the t1diff version that wrote them."
         ) from error
     if not all(value.isfinite().all() for value in state.values()):
         raise StudyError(f"{path} holds weights that are not finite; train the model again.")
