@@ -50,7 +50,7 @@ def read_cine(path) -> Cine:
     notes += list(stack.replaced) + _lone_notes(stack, runs)
     slices = [_Slice(*order_in_cycle(list(run.frames))) for run in stack.runs]
     notes += _time_notes(slices)
-    _judge_damage(stack, slices, frames, listing, notes)
+    _judge_damage(stack, slices, frames, verdicts, listing, notes)
     cine_slices, usual = _usual_count(slices, notes)
     images, times, files = _assemble(cine_slices, usual, notes)
     first = cine_slices[0].frames[0]
@@ -121,13 +121,12 @@ def _time_notes(slices: list[_Slice]) -> list[str]:
     ]
 
 
-def _judge_damage(stack: Stack, slices, frames, listing: Listing, notes: list[str]) -> None:
+def _judge_damage(stack: Stack, slices, frames, verdicts, listing: Listing, notes: list[str]) -> None:
     """Damaged files of the stack are passed over with a note when nothing is missing, else refused."""
     own = {run.series_uid for run in stack.runs}
     own_defects = [f"{f.file.name} {f.defect}" for f in frames if f.defect and f.series_uid in own]
     # Series that are damaged as a whole may be a slice of this stack; unreadable files may be anything.
-    bad_series = {f.series_uid for f in frames} - {f.series_uid for f in frames if not f.defect}
-    other_defects = [f"{f.file.name} {f.defect}" for f in frames if f.series_uid in bad_series]
+    other_defects = [f"{f.file.name} {f.defect}" for v in verdicts if v.kind == DAMAGED for f in v.frames]
     suspects = own_defects + other_defects + list(listing.unreadable)
     if not suspects:
         return

@@ -36,7 +36,9 @@ _WORDS = {
     SCOUT: re.compile(r"\b(scouts?|locali[sz]ers?|loc|survey|3 ?plane|haste|topogram)\b", re.I),
     PERFUSION: re.compile(r"\b(perf\w*|first ?pass|stress|dynamic)\b", re.I),
     LGE: re.compile(r"\b(lge|late|delayed?|de ?mr\w*|psir\w*|viab\w*|mde|ir ?gre|scar)\b", re.I),
-    OTHER_MAP: re.compile(r"\b(ecv|t2( ?star)?|t2 ?map\w*|r2( ?star)?|t1 ?rho|err(or)?|sd|std|residuals?)\b", re.I),
+    OTHER_MAP: re.compile(
+        r"\b(ecv|t2( ?star)?|t2 ?map\w*|r2( ?star)?|t1 ?rho|err(or)?|sd|std|residuals?)\b", re.I
+    ),
     OTHER: re.compile(r"\b(tag(ging|ged)?|spamm|csprd|flow|venc|pc ?mr\w*|phase ?contrast|dense)\b", re.I),
 }
 _T1_WORDS = re.compile(r"\b(t1 ?(images?)?$|t1 ?map|moco t1|native t1|t1 (native|moco))", re.I)
@@ -63,8 +65,10 @@ class Verdict:
     @property
     def sentence(self) -> str:
         """For CineSource.ignored."""
-        label = self.label
-        return f"{label[0].upper()}{label[1:]}: {self.kind} ({self.reason}), {len(self.frames)} images."
+        label, count = self.label, len(self.frames)
+        return (
+            f"{label[0].upper()}{label[1:]}: {self.kind} ({self.reason}), {count} image{'s' * (count != 1)}."
+        )
 
 
 def classify(frames: list[Frame]) -> list[Verdict]:
