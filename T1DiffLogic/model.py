@@ -24,7 +24,7 @@ def chosen_device(name: str) -> torch.device:
     """'auto', 'cpu' or 'cuda' -> the device. StudyError when cuda is asked for and there is none."""
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
-        raise StudyError("--device cuda: torch sees no GPU; use --device cpu, or install a CUDA build of torch.")
+        raise StudyError("--device cuda: torch sees no GPU; use --device cpu or a CUDA build of torch.")
     return torch.device("cuda" if available and name != "cpu" else "cpu")
 
 
@@ -60,7 +60,7 @@ class LoadedModel:
     @property
     def trained_on(self) -> str:
         """What the model was trained on, in words."""
-        return self.settings.get("trained_on", "not stated by the model folder")
+        return self.settings.get("trained_on", "data that its folder does not state")
 
     def samples(self, options: SynthesisOptions) -> int:
         """K."""
@@ -90,13 +90,11 @@ class LoadedModel:
         return {
             "model": self.name,
             "weights_sha256": self.weights_sha256,
-            "trained_on": self.trained_on,
             "seed": options.seed,
             "sampler": self.network.config.sampler,
             "steps": self.steps(options),
             "samples": self.samples(options),
             "device": self.device.type,
             "versions": installed_versions("torch", "numpy", "SimpleITK", "pydicom"),
-            "t1_scale": T1_SCALE_NOTICE,
-            "notice": RESEARCH_NOTICE,
+            "notices": [RESEARCH_NOTICE, f"trained on {self.trained_on}", T1_SCALE_NOTICE],
         }

@@ -28,6 +28,6 @@ def model_folder(preset: str) -> Path:
     if not (folder / "config.json").is_file():
         raise StudyError(
             f"this installation has no weights for --preset {preset}; "
-            f"train them with `t1diff train --preset {preset}` and pass their folder with --model."
+            f"train them with `t1diff train synthesis --preset {preset} -o DIR` and pass --model DIR."
         )
     return folder

@@ -18,7 +18,7 @@ from .anatomy.quality import slice_flags
 from .errors import StudyError
 from .options import SynthesisOptions
 from .progress import Progress, within
-from .study import LV_CAVITY, CardiacPhases, Cine, LVSegmentation
+from .study import LV_CAVITY, LV_MYOCARDIUM, CardiacPhases, Cine, LVSegmentation
 
 CLASSES = 4
 
@@ -36,6 +36,7 @@ class StudyAnatomy:
     notes         sentences on what a person put in place of the network's findings
     """
 
+    cine: Cine
     phases: CardiacPhases
     segmentation: LVSegmentation
     labels: np.ndarray
@@ -45,6 +46,24 @@ class StudyAnatomy:
     judged: np.ndarray
     function: dict
     notes: tuple[str, ...] = ()
+
+    def slice_quality(self) -> list[dict]:
+        """Per slice: index, level, valid, flags, and quality, 0…1 or None without an LV.
+
+        Quality is the Dice that the network expects of its own LV outline, the lower of ED and ES: the
+        overlap of its labels with its probabilities. Reviewed labels are certain and count as 1.
+        """
+        expected = np.stack([_expected_dice(masks) for masks in (self.segmentation.ed, self.segmentation.es)])
+        return [
+            {
+                "index": s,
+                "level": self.levels[s],
+                "valid": bool(self.judged[s]),
+                "quality": None if np.isnan(expected[:, s]).any() else float(expected[:, s].min()),
+                "flags": list(self.flags[s]),
+            }
+            for s in range(self.cine.n_slices)
+        ]
 
 
 def segment(
@@ -75,18 +94,19 @@ def segment(
         else:
             masks.append(hard_masks(given))
             labels[:, phase] = given
-            notes.append(f"labels of phase {phase} are reviewed, not the network's")
+            notes.append(f"Labels of phase {phase} are reviewed, not the network's.")
     labels_ed, labels_es = labels[:, phases.ed], labels[:, phases.es]
     if options.rv_insertions is None:
         insertions = rv_insertions(labels_ed, cine.geometries)
     else:
         insertions = options.rv_insertions
-        notes.append("RV insertion points are reviewed, not found")
+        notes.append("RV insertion points are reviewed, not found.")
     if phases.given:
-        notes.append(f"phases ED {phases.ed}, ES {phases.es} are given in part or whole")
+        notes.append("ED or ES was given, not found.")
     levels = slice_levels(labels_ed, cine.geometries)
     flags, judged = slice_flags(labels_ed, labels_es, cine.geometries, levels, insertions)
     return StudyAnatomy(
+        cine=cine,
         phases=phases,
         segmentation=LVSegmentation(*masks, insertions),
         labels=labels,
@@ -97,6 +117,14 @@ def segment(
         function=ventricular_function(labels_ed, labels_es, cine.geometries),
         notes=tuple(notes),
     )
+
+
+def _expected_dice(masks: np.ndarray) -> np.ndarray:
+    """(S, 4, R, C) probabilities -> (S,) Dice of the LV's labels with its probabilities, NaN without."""
+    hard = np.isin(masks.argmax(axis=1), (LV_MYOCARDIUM, LV_CAVITY))
+    soft = masks[:, LV_MYOCARDIUM] + masks[:, LV_CAVITY]
+    overlap, total = (hard * soft).sum(axis=(1, 2)), (hard + soft).sum(axis=(1, 2))
+    return np.where(hard.any(axis=(1, 2)), 2 * overlap / np.maximum(total, 1e-6), np.nan)
 
 
 def load_segmenter(device):

@@ -104,7 +104,7 @@ def field_strength_flags(tesla: float | None) -> tuple[tuple[str, ...], tuple[st
     still made but says that its scale is not that of the patient's scanner.
     """
     if tesla is None:
-        return (), ("the field strength of the cine is not known; the map is on the 3 T scale",)
+        return (), ("The field strength of the cine is not known; the map is on the 3 T scale.",)
     if abs(tesla - TRAINED_FIELD_STRENGTH_T) > 0.25:
         return (f"acquired at {tesla:g} T; the map is on the 3 T scale",), ()
     return (), ()

@@ -23,31 +23,10 @@ def add(subparsers, common) -> None:
 
 
 def run(args, reporter) -> None:
-    """Reads, synthesises, writes; says where."""
-    from ..progress import Stopwatch
+    """Reads, synthesises, writes, and prints the summary."""
+    from ..summary import summary_of
+    from ..whole_study import run_study
 
-    watch = Stopwatch()
-    run_study(args.study, args.output, args.native, lambda cine: options_of(args, cine), reporter, watch)
-
-
-def run_study(study, output, native, options_for, reporter, watch):
-    """The whole way of one study, shared with the demo: (Synthesis, statistics as in result.json).
-
-    options_for  the function that makes SynthesisOptions once the cine, and so its grid, is known
-    """
-    from ..loading import load_cine, load_t1_map
-    from ..outputs import check_writable, write_outputs
-    from ..synthesis import synthesize
-
-    check_writable(output)
-    with watch("read"):
-        reporter("read", 0.0)
-        cine = load_cine(study)
-        native_map = load_t1_map(native) if native is not None else None
-        options = options_for(cine)
-        reporter("read", 1.0)
-    synthesis = synthesize(cine, options, native=native_map, progress=reporter, watch=watch)
-    with watch("write"):
-        result = write_outputs(synthesis, output, seconds=watch.seconds, progress=reporter)
-    reporter.event("done", output=str(output), status=result["status"])
-    return synthesis, result
+    _, result = run_study(args.study, args.output, args.native, lambda cine: options_of(args, cine), reporter)
+    for line in summary_of(result, args.output):
+        reporter.say(line)

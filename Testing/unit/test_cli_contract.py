@@ -57,7 +57,8 @@ def test_wrong_usage_is_exit_code_2(argv, capsys):
 def test_synthesize_takes_every_documented_option():
     args = build_parser().parse_args(
         "synthesize study -o out --native t1 --ed 1 --es 9 --labels-ed a.nrrd --labels-es b.nrrd "
-        "--rv-insertions p.mrk.json --model m --preset paper --samples 3 --steps 7 --seed 5 --device cpu".split()
+        "--rv-insertions p.mrk.json --model m --preset paper --samples 3 --steps 7 --seed 5 "
+        "--device cpu".split()
     )
     assert (args.ed, args.es, args.samples, args.steps, args.seed) == (1, 9, 3, 7, 5)
     assert (args.native, args.model, args.preset, args.device) == (Path("t1"), Path("m"), "paper", "cpu")
@@ -94,7 +95,7 @@ def test_debug_shows_the_traceback(capsys, tmp_path):
         (StudyError("no cine in 'x';\n  export it again."), "no cine in 'x'; export it again.", "\n"),
         (Cancelled(), "stopped on request", "Cancelled"),
         (KeyboardInterrupt(), "stopped on request", "Interrupt"),
-        (OSError(28, "No space left on device", "out/t1_map.nrrd"), "No space left on device: out/t1_map", "28"),
+        (OSError(28, "No space left on device", "o/t1.nrrd"), "No space left on device: o/t1", "28"),
         (MemoryError(), "memory ran out", "Error"),
         (ModuleNotFoundError("No module", name="vtk"), "'vtk' is missing", "Error"),
         # an unforeseen exception may quote what stands in a DICOM element

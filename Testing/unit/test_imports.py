@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "T1DiffLogic"
 
 BASE = {"study", "errors", "options", "progress", "resources", "versions", "look_locker", "stack_volume"}
-READING = BASE | {"dicom", "loading", "nrrd_files"}
+READING = BASE | {"dicom", "loading", "nrrd_files", "review_files", "volumes"}
 HEART = BASE | {"anatomy", "engine"}
 SPINE = READING | HEART | {"synthesis", "sampling", "segmentation", "statistics", "model"}
 WRITING = SPINE | {"outputs", "scene", "report"}
@@ -33,6 +33,9 @@ ALLOWED = {
     "anatomy": HEART,
     "dicom": READING,
     "loading": READING,
+    "review_files": READING,
+    "volumes": READING,
+    "summary": {"study"},
     "statistics": SPINE - {"synthesis", "segmentation"},
     "segmentation": SPINE - {"synthesis"},
     "synthesis": SPINE,
@@ -41,8 +44,9 @@ ALLOWED = {
     "report": WRITING,
     "phantom": READING | HEART | {"phantom"},
     "training": SPINE | {"phantom", "training"},
-    "demo": WRITING | {"commands", "phantom"},
-    "commands": WRITING | {"commands", "demo", "phantom", "training"},
+    "whole_study": WRITING,
+    "demo": WRITING | {"phantom", "summary", "whole_study"},
+    "commands": WRITING | {"commands", "demo", "phantom", "summary", "training", "whole_study"},
     "cli": {"commands", "errors", "progress", "study"},
     "__main__": {"cli"},
 }

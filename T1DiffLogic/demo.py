@@ -1,0 +1,73 @@
+"""The main job on a digital patient: written to disk as DICOM, then read back as any study would be."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from .errors import StudyError
+from .progress import Reporter, Stopwatch, within
+
+INPUT = "dicom_in"
+MARKER = "WRITTEN_BY_T1DIFF_DEMO.txt"
+MARKER_TEXT = "Digital patient of `t1diff demo`; the next demo in this folder replaces all files here.\n"
+
+
+def write_digital_patient(seed: int, folder: Path, dialect: str, progress):
+    """Renders the infarcted patient of `seed` and writes the examination as DICOM into `folder`.
+
+    A short-axis cine and native T1 maps, and what usually comes along: scouts, long-axis cine and a
+    colour screenshot of the map. Returns the phantom.patient.DigitalPatient.
+    """
+    from .phantom.dicom_writer import write_cine, write_screenshot, write_t1_map
+    from .phantom.patient import digital_patient
+
+    patient = digital_patient(seed, infarcted=True, progress=progress)
+    write_cine(patient.cine, folder, dialect, seed=seed)
+    write_t1_map(patient.t1, folder, dialect, seed=seed)
+    write_screenshot(patient.t1, folder, seed=seed)
+    return patient
+
+
+def run_demo(output: Path, index: int, dialect: str, device: str, reporter: Reporter) -> dict:
+    """`t1diff demo`: test patient `index` through the whole way; returns what result.json holds.
+
+    Raises StudyError for an index outside the test range or a folder that is not the demo's to write.
+    """
+    from .options import SynthesisOptions
+    from .outputs import check_writable
+    from .phantom.draws import SEEDS, patient_seed
+    from .summary import summary_of
+    from .whole_study import run_study
+
+    kept = len(SEEDS["test"])
+    if not 0 <= index < kept:
+        raise StudyError(f"--seed {index} is outside 0…{kept - 1}, the patients kept for tests.")
+    seed, watch = patient_seed("test", index), Stopwatch()
+    check_writable(output)
+    with watch("patient"):
+        folder = _cleared(output / INPUT)
+        patient = write_digital_patient(seed, folder, dialect, within(reporter, "patient"))
+    reporter.say(f"Digital patient {seed}, never seen in training: {dialect} DICOM in {folder}")
+    _, result = run_study(
+        folder, output, folder, lambda cine: SynthesisOptions(device=device), reporter, watch
+    )
+    reporter.say(
+        f"Truth of this patient: ED phase {patient.ed}, ES phase {patient.es}; EDV {patient.edv_ml:.0f} mL, "
+        f"ESV {patient.esv_ml:.0f} mL"
+    )
+    reporter.say()
+    for line in summary_of(result, output):
+        reporter.say(line)
+    return result
+
+
+def _cleared(folder: Path) -> Path:
+    """`folder`, empty but for the marker. What an earlier demo left goes; anything else is refused."""
+    if folder.exists():
+        if any(folder.iterdir()) and not (folder / MARKER).is_file():
+            raise StudyError(f"{folder} holds files that no demo wrote; choose another folder with -o.")
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    (folder / MARKER).write_text(MARKER_TEXT, encoding="utf-8")
+    return folder

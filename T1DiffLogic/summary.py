@@ -1,0 +1,61 @@
+"""result.json as a few readable lines for a terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .study import RESEARCH_NOTICE
+
+
+def summary_of(result: dict, output: Path) -> list[str]:
+    """The lines that a person wants after a study: phases, AHA-16 table, T1, agreement, times, where."""
+    phases, function = result["phases"], result["function"]
+    lines = [
+        f"ED phase {phases['ed']}, ES phase {phases['es']} of {phases['count']} (counted from 0); "
+        f"EDV {_number(function['edv_ml'])} mL, ESV {_number(function['esv_ml'])} mL, "
+        f"EF {_number(function['ef_percent'])} %",
+        "",
+        *_segments(result),
+        "",
+        f"Global T1 {_number(result['global']['mean_ms'])} ms over {result['global']['n']} pixels",
+    ]
+    if result["agreement"] is not None:
+        lines.append(_agreement(result["agreement"]))
+    flagged = [s for s in result["slices"] if not s["valid"]]
+    lines += [f"Slice {s['index']} is not judged: {', '.join(s['flags'])}" for s in flagged]
+    shared = [f for f in result["slices"][0]["flags"] if all(f in s["flags"] for s in result["slices"])]
+    lines += [f"All slices: {flag}" for flag in shared]
+    seconds = result["seconds"]
+    times = ", ".join(f"{stage} {value:.1f} s" for stage, value in seconds.items())
+    lines.append(f"Time: {times}; {sum(seconds.values()):.1f} s in all")
+    pictures = ", ".join(str(output / result["files"][name]) for name in ("overlay", "bullseye"))
+    lines += [f"Pictures: {pictures}", f"All of it: {output / result['files']['report']}", RESEARCH_NOTICE]
+    return lines
+
+
+def _segments(result: dict) -> list[str]:
+    compared = result["agreement"]["segments"] if result["agreement"] is not None else []
+    native = {row["id"]: row["native_mean_ms"] for row in compared}
+    head = f"{'AHA segment':<24}{'synthetic T1':>18}{'native T1':>12}{'scar':>7}"
+    rows = [head, "-" * len(head)]
+    for row in result["segments"]:
+        spread = f" ± {row['uncertainty_ms']:.0f}" if row["uncertainty_ms"] is not None else ""
+        scar = f"{row['scar_fraction']:.0%}" if row["scar_fraction"] is not None else "–"
+        rows.append(
+            f"{row['id']:>2} {row['name']:<21}{_number(row['mean_ms']) + spread + ' ms':>18}"
+            f"{_number(native.get(row['id'])) + ' ms':>12}{scar:>7}"
+        )
+    return rows
+
+
+def _agreement(agreement: dict) -> str:
+    low, high = agreement["loa_ms"] or (None, None)
+    r = f"{agreement['pearson_r']:.2f}" if agreement["pearson_r"] is not None else "–"
+    return (
+        f"Agreement with the native map over {agreement['n_segments']} segments: R {r}, "
+        f"bias {_number(agreement['bias_ms'])} ms, limits {_number(low)} to {_number(high)} ms"
+    )
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.0f}"

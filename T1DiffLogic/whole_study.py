@@ -1,0 +1,44 @@
+"""One study from disk to disk: what `t1diff synthesize` and `t1diff demo` do, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from .options import SynthesisOptions
+from .progress import Reporter, Stopwatch
+from .study import Cine, Synthesis
+
+
+def run_study(
+    study: Path,
+    output: Path,
+    native: Path | None,
+    options_for: Callable[[Cine], SynthesisOptions],
+    reporter: Reporter,
+    watch: Stopwatch | None = None,
+) -> tuple[Synthesis, dict]:
+    """Reads `study`, synthesises, writes `output`; returns the Synthesis and what result.json holds.
+
+    options_for  makes the options once the cine, and so the grid of reviewed labels, is known
+
+    Raises StudyError before any long work when `output` cannot be written.
+    """
+    from .loading import load_cine, load_t1_map
+    from .outputs import check_writable, write_outputs
+    from .synthesis import synthesize
+
+    watch = watch or Stopwatch()
+    check_writable(output)
+    with watch("read"):
+        reporter("read", 0.0)
+        cine = load_cine(study)
+        native_map = load_t1_map(native) if native is not None else None
+        options = options_for(cine)
+        reporter("read", 1.0)
+    synthesis = synthesize(cine, options, native=native_map, progress=reporter, watch=watch)
+    result = write_outputs(synthesis, output, seconds=watch.seconds, progress=reporter)
+    for ignored in cine.source.ignored:
+        reporter.say(f"Set aside: {ignored}")
+    reporter.event("done", output=str(output), status=result["status"])
+    return synthesis, result
