@@ -65,6 +65,15 @@ def test_shift_is_recovered_on_rotated_anisotropic_grids():
     assert "1.5 mm away" in result.notes[0] and "moved 7.5 mm" in result.notes[0]
 
 
+def test_overlap_corrects_a_centroid_that_an_incomplete_contour_has_moved():
+    t1, cine, t1_labels, labels, _ = study((slice_at(0.0),), (slice_at(0.0),), (3.0, -2.0))
+    cut = t1_labels.copy()
+    cut[:, :, 78:][cut[:, :, 78:] == LV_MYOCARDIUM] = 0  # the lateral wall was missed on the T1 map
+    rows, columns = np.nonzero(cut[0])
+    assert abs(columns.mean() - np.nonzero(t1_labels[0])[1].mean()) * 1.3 > 1.5
+    assert align_t1(t1, cine, cut, labels).shift_mm[0] == pytest.approx([-3.0, 2.0], abs=0.5)
+
+
 def test_slices_pair_one_to_one_by_distance_with_a_sentence_for_the_rest():
     cine_geometries = tuple(slice_at(p) for p in (0.0, 8.0, 16.0, 26.0, 36.0))
     t1_geometries = tuple(slice_at(p) for p in (35.0, 7.0, 60.0))

@@ -177,6 +177,13 @@ def test_levels_of_short_stacks(positions, expected, flip):
     assert list(levels) == (expected[::-1] if flip else expected)
 
 
+@pytest.mark.parametrize("flip", [False, True])
+def test_a_single_slice_takes_the_usual_place_of_the_apex(flip):
+    """Left, anterior and inferior in the patient, as nothing in one slice tells base from apex."""
+    geometries = stack(np.random.default_rng(12), np.array([40.0]), flip=flip)
+    assert base_to_apex(heart_labels(geometries), geometries) == (-1 if flip else 1)
+
+
 def test_levels_outside_the_lv_are_none():
     geometries = stack(np.random.default_rng(5), np.array([-12.0, 20, 42, 64, 92]))
     assert slice_levels(heart_labels(geometries), geometries) == (None, "basal", "mid", "apical", None)

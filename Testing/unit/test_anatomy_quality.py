@@ -36,9 +36,12 @@ def test_hypokinetic_hearts_move(es_mm):
     phase = 2 * np.pi * np.arange(25) / 25
     radius = (24 + es_mm) / 2 + (24 - es_mm) / 2 * np.cos(phase)
     noise = 1 + 0.01 * np.random.default_rng(0).normal(size=(3, 25))
-    ed, es = stack(*[ring(24)] * 3), stack(*[ring(es_mm, 10)] * 3)
-    flags, judged = quality.slice_flags(ed, es, GEOMETRIES, LEVELS, cavity_mm2=np.pi * radius**2 * noise)
-    assert flags == ((), (), ()) and judged.all()
+    ed = stack(*[ring(24)] * 3)
+    # even when the reader's ED and ES show the same contour, the curve tells that the slice moves
+    for es in (stack(*[ring(es_mm, 10)] * 3), ed):
+        area = np.pi * radius**2 * noise
+        flags, judged = quality.slice_flags(ed, es, GEOMETRIES, LEVELS, cavity_mm2=area)
+        assert flags == ((), (), ()) and judged.all()
 
 
 def test_an_akinetic_slice_that_is_carried_along_is_judged():
