@@ -38,7 +38,9 @@ def _geometries(uniform: bool) -> tuple[SliceGeometry, ...]:
     if not uniform:
         steps[5:] += 4.0
     return tuple(
-        SliceGeometry(np.array([-60.0, -95.0, 40.0]) + s * to_base, row, column, (1.5, 1.4), (ROWS, COLUMNS), 8.0)
+        SliceGeometry(
+            np.array([-60.0, -95.0, 40.0]) + s * to_base, row, column, (1.5, 1.4), (ROWS, COLUMNS), 8.0
+        )
         for s in steps
     )
 
@@ -105,7 +107,9 @@ def _make_synthesis(uniform: bool = True) -> Synthesis:
     trigger = 71.5 * np.arange(PHASES) + np.linspace(0, 1.2, SLICES)[:, None]
     cavity_area = 2.1 * 0.25 * np.sum(images[2:5] > 170, axis=(0, 2, 3))
     return Synthesis(
-        cine=Cine(images, geometries, trigger, CineSource(vendor="SIEMENS", field_strength_t=3.0, heart_rate_bpm=70)),
+        cine=Cine(
+            images, geometries, trigger, CineSource(vendor="SIEMENS", field_strength_t=3.0, heart_rate_bpm=70)
+        ),
         phases=CardiacPhases(0, PHASES // 2, PHASES, cavity_area),
         segmentation=LVSegmentation(ed, es, insertions),
         slices=tuple(

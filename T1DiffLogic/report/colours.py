@@ -27,8 +27,8 @@ def lipari_table() -> np.ndarray:
 
 @cache
 def sd_table() -> np.ndarray:
-    """(256, 3) float64 RGB in 0…1: Devon reversed, dark where the doubt is large."""
-    return _read_only(cm.devon.colors[::-1, :3])
+    """(256, 3) float64 RGB in 0…1: Devon, bright where the doubt is large."""
+    return _read_only(cm.devon.colors[:, :3])
 
 
 @cache
@@ -83,7 +83,7 @@ def colour_difference(values_ms, valid) -> np.ndarray:
 
 
 def text_colour(rgb) -> str:
-    """"black" or "white", whichever reads better on `rgb` (WCAG relative luminance)."""
+    """ "black" or "white", whichever reads better on `rgb` (WCAG relative luminance)."""
     rgb = np.asarray(rgb, dtype=np.float64)[:3]
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     return "black" if linear @ (0.2126, 0.7152, 0.0722) > 0.179 else "white"

@@ -69,7 +69,9 @@ CORNERS = [(0, 0, 0), (103, 0, 0), (0, 91, 0), (50, 40, 4), (103, 91, 8)]
 def test_maps_keep_numbers_and_place(restored, synthesis, name, attribute):
     node = only(restored, "vtkMRMLScalarVolumeNode", name)
     np.testing.assert_array_equal(slicer.util.arrayFromVolume(node), getattr(synthesis, attribute))
-    np.testing.assert_allclose(ras_of(node, CORNERS), expected_ras(synthesis.cine.geometries, CORNERS), atol=1e-4)
+    np.testing.assert_allclose(
+        ras_of(node, CORNERS), expected_ras(synthesis.cine.geometries, CORNERS), atol=1e-4
+    )
     assert node.GetAttribute("T1Diff.Notice") == RESEARCH_NOTICE
     assert node.GetVoxelValueUnits().GetCodeValue() == "ms"
 

@@ -1,0 +1,253 @@
+"""The folder of one study: written beside its place, moved in when whole, result.json last."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from . import nrrd_files, statistics
+from .errors import StudyError
+from .progress import silent
+from .report.bullseye import write_bullseye
+from .report.overlay import write_overlay
+from .report.page import build_page
+from .report.phases import write_phases
+from .report.table import write_segments
+from .stack_volume import RESAMPLED_NOTE
+from .study import BACKGROUND, RESEARCH_NOTICE, T1_SCALE_NOTICE, Cine, LVSegmentation, Synthesis
+
+RESULT = "result.json"
+_STAGE = ".t1diff-"
+TRAINED_ON = "digital phantoms only"
+NO_SCENE_NOTE = "scene.mrb was not written: slicer-core is not installed (pip install 't1diff[scene]')"
+_LABEL_HEADER = {"T1Diff_notice": RESEARCH_NOTICE}
+_MAP_HEADER = _LABEL_HEADER | {"T1Diff_scale": T1_SCALE_NOTICE, "T1Diff_trained_on": TRAINED_ON}
+
+
+def check_writable(folder) -> None:
+    """StudyError when nothing can be written into `folder`, before any long work is done."""
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise StudyError(f"{folder} is a file; give the output a folder's name.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise StudyError(
+            f"{folder} cannot be written to ({error.strerror}); choose another with -o."
+        ) from error
+
+
+def write_outputs(synthesis: Synthesis, folder, seconds=None, progress=None) -> dict:
+    """Write everything of one study into `folder` and return what result.json holds.
+
+    seconds   seconds by stage so far; the time of writing is added
+    progress  called with ("write", fraction, file name)
+
+    The files are made in a hidden folder within and moved in only when all are whole; other files
+    that lie in `folder` stay. result.json is removed first and comes back last, so that a folder
+    with one is complete. Raises StudyError when the folder cannot be written to.
+    """
+    folder, progress, start = Path(folder), progress or silent, time.perf_counter()
+    check_writable(folder)
+    result = study_result(synthesis)
+    with _Staged(folder) as stage:
+        files = _write_files(synthesis, result, stage, progress)
+        result["files"] = files
+        result["seconds"] = {**(seconds or {}), "write": time.perf_counter() - start}
+        (stage / RESULT).write_text(_json(result), encoding="utf-8")
+    progress("write", 1.0)
+    return result
+
+
+def write_segmentation(cine: Cine, anatomy, folder, all_phases: bool = False) -> dict[str, str]:
+    """Write what `t1diff segment` leaves and return the files by role.
+
+    anatomy  segmentation.StudyAnatomy of `cine`
+
+    labels_ed.nrrd, labels_es.nrrd: uint8 in cine geometry; labels.seq.nrrd with `all_phases`;
+    function.json, written last: ed, es, edv_ml, esv_ml, ef_percent, mass_g and for each slice
+    index, level, judged, quality and flags. Raises StudyError when the folder cannot be written to.
+    """
+    folder = Path(folder)
+    check_writable(folder)
+    masks, geometries, files = anatomy.segmentation, cine.geometries, {}
+    with _Staged(folder, "function.json") as stage:
+        for name, labels in (("labels_ed", masks.labels_ed), ("labels_es", masks.labels_es)):
+            files |= _roles(name, nrrd_files.write_stack(labels, geometries, stage, name, _LABEL_HEADER))
+        if all_phases:
+            files["labels"] = "labels.seq.nrrd"
+            nrrd_files.write_label_sequence(
+                anatomy.labels, geometries, cine.trigger_ms, stage / files["labels"]
+            )
+        files["function"] = "function.json"
+        slices = [
+            {"index": s, "level": level, "judged": bool(judged), "quality": quality, "flags": list(flags)}
+            for s, (level, judged, quality, flags) in enumerate(
+                zip(anatomy.levels, anatomy.judged, slice_quality(masks), anatomy.flags, strict=True)
+            )
+        ]
+        function = {"ed": anatomy.phases.ed, "es": anatomy.phases.es, **anatomy.function, "slices": slices}
+        function |= {"notice": RESEARCH_NOTICE, "notes": [*cine.source.notes, *anatomy.notes], "files": files}
+        (stage / files["function"]).write_text(_json(function), encoding="utf-8")
+    return files
+
+
+def slice_quality(segmentation: LVSegmentation) -> list[float | None]:
+    """How sure the segmentation is of each slice: the lower, of ED and ES, of the mean probability
+    that the pixels labelled as heart have of their own label. None where there is no heart."""
+    result = []
+    for ed, es in zip(segmentation.ed, segmentation.es, strict=True):
+        sure = [m.max(axis=0)[m.argmax(axis=0) != BACKGROUND] for m in (ed, es)]
+        result.append(min(float(p.mean()) for p in sure) if all(p.size for p in sure) else None)
+    return result
+
+
+def study_result(synthesis: Synthesis) -> dict:
+    """result.json without its files and seconds: plain JSON values, None for what cannot be known."""
+    segmentation, geometries = synthesis.segmentation, synthesis.cine.geometries
+    provenance = dict(synthesis.provenance)
+    notes = list(provenance.pop("notes", []))
+    if not synthesis.cine.is_uniform():
+        notes.append(f"the stack is not uniform: slices/ holds each slice, the volumes are {RESAMPLED_NOTE}")
+    provenance |= {"notice": RESEARCH_NOTICE, "trained_on": TRAINED_ON, "scale": T1_SCALE_NOTICE}
+    return {
+        "status": "ok",
+        "phases": {"ed": synthesis.phases.ed, "es": synthesis.phases.es, "count": synthesis.phases.count},
+        "slices": [
+            {"index": s.index, "level": s.level, "valid": bool(s.valid), "flags": list(s.flags)}
+            for s in synthesis.slices
+        ],
+        "global": statistics.global_t1(synthesis),
+        "segments": [row.as_dict() for row in statistics.segment_table(synthesis)],
+        "agreement": statistics.agreement(synthesis),
+        "function": statistics.ventricular_function(
+            segmentation.labels_ed, segmentation.labels_es, geometries
+        ),
+        "provenance": provenance,
+        "notes": notes,
+    }
+
+
+def _write_files(synthesis: Synthesis, result: dict, stage: Path, progress) -> dict[str, str]:
+    geometries, files = synthesis.cine.geometries, {}
+    progress("write", 0.0, "maps")
+    for name, values in (("t1_map", synthesis.t1_ms), ("t1_sd", synthesis.sd_ms), ("valid", synthesis.valid)):
+        files |= _roles(name, nrrd_files.write_stack(values, geometries, stage, name, _MAP_HEADER))
+    files["segmentation"] = "segmentation.seg.nrrd"
+    labels = synthesis.segmentation.labels_ed
+    nrrd_files.write_segmentation(labels, geometries, stage / files["segmentation"], _LABEL_HEADER)
+    files["segments"] = "segments.csv"
+    write_segments(result["segments"], stage / files["segments"])
+    progress("write", 0.2, "pictures")
+    for name, draw in (
+        ("overlay", lambda path: write_overlay(synthesis, path)),
+        ("bullseye", lambda path: write_bullseye(result, path)),
+        ("phases", lambda path: write_phases(synthesis, path)),
+    ):
+        files[name] = f"{name}.png"
+        draw(stage / files[name])
+    progress("write", 0.6, "scene")
+    if importlib.util.find_spec("slicer") and importlib.util.find_spec("vtk"):
+        from .scene import save_scene
+
+        files["scene"] = "scene.mrb"
+        save_scene(synthesis, stage / files["scene"], result)
+    else:
+        result["notes"].append(NO_SCENE_NOTE)
+    progress("write", 0.9, "report")
+    pictures = {name: (stage / files[name]).read_bytes() for name in ("overlay", "bullseye", "phases")}
+    files["report"] = "report.html"
+    (stage / files["report"]).write_text(build_page(result, pictures), encoding="utf-8")
+    return files | {"result": RESULT}
+
+
+def _roles(name: str, written: list[str]) -> dict[str, str]:
+    """The first file is the volume, the others are single slices of a stack that is not uniform."""
+    return {name: written[0]} | {path.removesuffix(".nrrd"): path for path in written[1:]}
+
+
+def _json(value) -> str:
+    """Strict JSON: NaN and infinity are errors of ours, not something to hand on."""
+    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False, default=_plain) + "\n"
+
+
+def _plain(value):
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no place in {RESULT}")
+
+
+class _Staged:
+    """A hidden folder within `folder` whose files are moved up at the end, the file `last` last.
+
+    Each move is atomic, being on one file system. When anything fails before, nothing has been
+    moved and `folder` is as it was. Files that an earlier `last` lists and that were not made again
+    are removed, so that nothing of another study's run is taken for this one's; all else stays.
+    """
+
+    def __init__(self, folder: Path, last: str = RESULT):
+        self.folder, self.last = folder, last
+
+    def __enter__(self) -> Path:
+        try:
+            for left_by_a_killed_run in self.folder.glob(f"{_STAGE}*"):
+                shutil.rmtree(left_by_a_killed_run, ignore_errors=True)
+            self.stage = Path(tempfile.mkdtemp(prefix=_STAGE, dir=self.folder))
+        except OSError as error:
+            raise self._sentence(error) from error
+        return self.stage
+
+    def __exit__(self, kind, error, _):
+        try:
+            if kind is None:
+                self._move_in()
+        except OSError as failure:
+            raise self._sentence(failure) from failure
+        finally:
+            shutil.rmtree(self.stage, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise self._sentence(error) from error
+
+    def _sentence(self, error: OSError) -> StudyError:
+        reason = error.strerror or "the disk may be full"
+        return StudyError(
+            f"{self.folder} could not be written ({reason}); free space or choose another with -o."
+        )
+
+    def _move_in(self) -> None:
+        made = sorted(p.relative_to(self.stage) for p in self.stage.rglob("*") if p.is_file())
+        earlier = self._listed()
+        # from here on the folder is between two states, which the missing last file tells
+        (self.folder / self.last).unlink(missing_ok=True)
+        for path in earlier - {str(p.as_posix()) for p in made}:
+            (self.folder / path).unlink(missing_ok=True)
+        for path in sorted(made, key=lambda p: p == Path(self.last)):
+            target = self.folder / path
+            target.parent.mkdir(exist_ok=True)
+            os.replace(self.stage / path, target)
+
+    def _listed(self) -> set[str]:
+        """Files of an earlier run, by its own list; only plain names in the folder or in slices/."""
+        try:
+            files = json.loads((self.folder / self.last).read_text(encoding="utf-8"))["files"]
+            paths = {str(p) for p in files.values()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return set()
+        return {
+            p
+            for p in paths
+            if Path(p).parent in (Path("."), Path("slices")) and Path(p).name not in ("", "..")
+        }
