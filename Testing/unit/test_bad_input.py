@@ -104,15 +104,14 @@ def test_truncated_files(study, tmp_path, capsys):
     for path in (p for p in study.rglob("*") if p.is_file()):
         data = path.read_bytes()
         path.write_bytes(data[: len(data) * 2 // 3])
-    synthesize(study, tmp_path, capsys)
+    synthesize(study, tmp_path, capsys, "cut short")
 
 
-def test_one_phase(tmp_path, capsys, study):
-    edit(study, lambda dataset: None)
+def test_one_phase(study, tmp_path, capsys):
     for path in (p for p in study.rglob("*") if p.is_file()):
         if pydicom.dcmread(path).TriggerTime > 0:
             path.unlink()
-    synthesize(study, tmp_path, capsys)
+    synthesize(study, tmp_path, capsys, "one phase")
 
 
 def test_mixed_orientations(study, tmp_path, capsys):
@@ -123,28 +122,28 @@ def test_mixed_orientations(study, tmp_path, capsys):
         dataset.ImageOrientationPatient = [1, 0, 0, 0, float(np.cos(angle)), float(np.sin(angle))]
 
     edit(study, turn)
-    synthesize(study, tmp_path, capsys)
+    synthesize(study, tmp_path, capsys, "no short-axis cine")
 
 
-def test_not_a_number_in_nifti(tmp_path, capsys, ring):
+def test_not_a_number(tmp_path, capsys, ring):
     sitk = pytest.importorskip("SimpleITK")
     values = np.moveaxis(ring.images, 1, 0).copy()
     values[2, 1, 40, 40] = np.nan
     image = sitk.JoinSeries([sitk.GetImageFromArray(v) for v in values])
-    sitk.WriteImage(image, str(tmp_path / "cine.nii.gz"))
-    synthesize(tmp_path / "cine.nii.gz", tmp_path, capsys, "NaN")
+    sitk.WriteImage(image, str(tmp_path / "cine.nrrd"))
+    synthesize(tmp_path / "cine.nrrd", tmp_path, capsys, "NaN")
 
 
 def test_screenshot_in_place_of_a_native_map(study, tmp_path, capsys, ring):
     maps = T1Map(ring.images[:, 0] * 8, ring.geometries)
     write_screenshot(maps, tmp_path / "native", patient=PATIENT)
-    synthesize(study, tmp_path, capsys, "T1", options=("--native", tmp_path / "native"))
+    synthesize(study, tmp_path, capsys, "colour image", options=("--native", tmp_path / "native"))
 
 
 def test_native_map_in_no_plausible_unit(study, tmp_path, capsys, ring):
     maps = T1Map(ring.images[:, 0] * 0 + 7, ring.geometries)
     write_t1_map(maps, tmp_path / "native", "siemens", patient=PATIENT)
-    synthesize(study, tmp_path, capsys, "T1", options=("--native", tmp_path / "native"))
+    synthesize(study, tmp_path, capsys, "plausible scale", options=("--native", tmp_path / "native"))
 
 
 @pytest.mark.parametrize(
@@ -225,15 +224,14 @@ def test_output_below_a_path_that_cannot_be_made(study, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("command", ["segment", "synthesize"])
-def test_image_without_a_heart_is_refused_or_flagged(command, tmp_path, capsys, ring):
-    """A beating square of noise is no LV; nothing may be painted on it."""
+def test_images_without_a_heart_are_refused(command, tmp_path, capsys, ring):
     noise = np.random.default_rng(4).gamma(2, 30, ring.images.shape)
     write_cine(Cine(noise, ring.geometries, ring.trigger_ms), tmp_path / "study", "siemens", extras=False)
     out = tmp_path / "out"
-    fails([command, tmp_path / "study", "-o", out, "--progress", "none"], capsys, out)
+    fails([command, tmp_path / "study", "-o", out, "--progress", "none"], capsys, out, "left ventricle")
 
 
 def test_frozen_heart_is_refused(tmp_path, capsys, ring):
     still = np.repeat(ring.images[:, :1], ring.n_phases, axis=1)
     write_cine(Cine(still, ring.geometries, ring.trigger_ms), tmp_path / "study", "siemens", extras=False)
-    synthesize(tmp_path / "study", tmp_path, capsys)
+    synthesize(tmp_path / "study", tmp_path, capsys, "does not move")
