@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.uid import UID
+from pydicom.uid import UID, ImplicitVRLittleEndian
 
 from ..errors import StudyError
 
@@ -134,7 +134,8 @@ def _read_header(path: Path, name: str) -> ImageFile | None:
     if sop_class == _DICOMDIR:
         return None
     if "Rows" not in header or "Columns" not in header:
-        if has_preamble and "SOPClassUID" not in header:
+        # Reports and documents have no rows; an image without them lost the rest of its header.
+        if has_preamble and (not sop_class or "Image Storage" in UID(sop_class).name):
             raise EOFError("the header is cut short")
         return None
     return ImageFile(path, without_identifiers(name, header), header, _damage(header, size, offset))
@@ -155,8 +156,9 @@ def _damage(header: Dataset, size: int, offset: int) -> str:
     if frames < 1 or declared > MAX_PIXEL_BYTES:
         return f"declares {frames} frames in NumberOfFrames (0028,0008), more than can be read"
     syntax = UID(str(header.file_meta.get("TransferSyntaxUID", "") or ""))
-    present = size - offset
-    if present < 8:
+    # The Pixel Data element opens with tag and length, and with a VR unless that is implicit.
+    present = size - offset - (8 if syntax == ImplicitVRLittleEndian else 12)
+    if present <= 0:
         return "holds no pixel data (7FE0,0010)"
     native = not (syntax.is_transfer_syntax and syntax.is_compressed) and syntax != _DEFLATED
     if native and present < declared:
