@@ -100,7 +100,7 @@ def dpm_solver_pp_2m(
         decay = (sigma_s * alpha_t) / (alpha_s * sigma_t)  # e^(−h), h = λ_s − λ_t
         h = -math.log(decay) if decay > 0 else math.inf
         estimate = x0
-        if x0_last is not None and s is not None and math.isfinite(h_last):
+        if x0_last is not None and s is not None:
             estimate = x0 + 0.5 * (h / h_last) * (x0 - x0_last)
         z = (sigma_s / sigma_t) * z + alpha_s * (1 - decay) * estimate
         x0_last, h_last = x0, h

@@ -225,6 +225,16 @@ def test_the_residual_arm_starts_at_its_mean():
     torch.testing.assert_close(one[:, 0], model.mean_ms(conditions), rtol=0, atol=0.01)
 
 
+def test_the_residual_is_added_in_its_own_unit():
+    model = small("fast", prediction="x0")
+    with torch.no_grad():
+        model.estimator.head.bias.fill_(0.5)  # z_0 = 0.5 everywhere: 0.5 · 0.1 · 1200 ms
+    conditions, _ = encoded(model)
+    torch.testing.assert_close(
+        drawn(model, conditions)[:, 0], model.mean_ms(conditions) + 60, rtol=0, atol=0.1
+    )
+
+
 def test_progress_and_cancel():
     model = small("fast")
     conditions, _ = encoded(model)
@@ -263,22 +273,41 @@ def losses(model, seed=5, **changes):
         return model.training_step_losses(model.encode(cine, ed, es), generator=generator, **settings)
 
 
-def test_paper_loss_is_equation_6():
-    """Unweighted: the mean square of ε − ε_θ, recomputed from the same draws."""
-    model = stirred("paper")
-    cine, ed, es, t1 = rings(2, 1)
-    ours = losses(model)
+@pytest.mark.parametrize("draws", [1, 2])
+@pytest.mark.parametrize("arm", ARMS)
+def test_the_loss_is_equation_6_and_its_weights(arm, draws):
+    """Slice by slice and draw by draw, from the same t and ε, by the formulas of the articles."""
+    model = stirred(arm, outside_weight=0.1)
+    cine, ed, es, t1 = rings(2, model.config.cine_phases)
+    weight = ed[:, 2:3] + torch.tensor([0.5, 0.0])[:, None, None, None] * ed[:, :1]
+    ours = losses(model, weight=weight, draws_per_slice=draws)
+
+    n = 2 * draws
     generator = torch.Generator().manual_seed(5)
-    t = (torch.randperm(2, generator=generator) + torch.rand(2, generator=generator)) / 2
-    t = (t * 1000).long()
-    noise = torch.randn(2, 1, 32, 32, generator=generator)
+    t = ((torch.randperm(n, generator=generator) + torch.rand(n, generator=generator)) / n * 1000).long()
+    noise = torch.randn(n, 1, 32, 32, generator=generator)
+    total = 0.0
     with torch.no_grad():
-        alpha_bar = model.schedule.alpha_bar[t].float()[:, None, None, None]
-        z_t = alpha_bar.sqrt() * model.normalise(t1) + (1 - alpha_bar).sqrt() * noise
-        conditions = model.encode(cine, ed, es)
-        error = noise - model.estimator(z_t, t, model.estimator.project(conditions))
-    assert ours["loss"].item() == pytest.approx(error.square().mean().item(), rel=1e-4)
-    assert ours["mean"] == 0
+        for i in range(n):
+            b = slice(i // draws, i // draws + 1)
+            conditions = model.encode(cine[b], ed[b], es[b])
+            z_0, least = model.normalise(t1[b]), weight[b].clamp_min(0.1)
+            alpha_bar = float(model.schedule.alpha_bar[t[i]])
+            factor = 1.0
+            if arm == "fast":
+                z_0 = ((z_0 - conditions.mean) / 0.1 * (weight[b] > 0)).clamp(-6, 6)
+                snr = alpha_bar / (1 - alpha_bar)
+                factor = max(min(snr, 5.0), 1.0) / (snr + 1)
+            else:
+                z_0 = z_0.clamp(-1, 1)
+            alpha, sigma = alpha_bar**0.5, (1 - alpha_bar) ** 0.5
+            wanted = noise[i : i + 1] if arm == "paper" else alpha * noise[i : i + 1] - sigma * z_0
+            z_t = alpha * z_0 + sigma * noise[i : i + 1]
+            error = wanted - model.estimator(z_t, t[i : i + 1], model.estimator.project(conditions))
+            total += factor * ((least * error**2).sum() / least.sum()).item() / n
+    assert ours["diffusion"].item() == pytest.approx(total, rel=1e-4)
+    assert ours["loss"].item() == pytest.approx(total + ours["mean"].item(), rel=1e-4)
+    assert (ours["mean"] == 0) == (arm == "paper")
 
 
 def test_pixels_without_weight_teach_nothing():
