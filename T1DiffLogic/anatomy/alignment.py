@@ -149,7 +149,6 @@ def _lv_shift(source_labels, source, target_labels, target) -> tuple[np.ndarray,
     return shift, f"moved {size:.1f} mm in plane to the LV of the cine (LV Dice {best / 2:.2f})."
 
 
-
 def _dice(a: np.ndarray, b: np.ndarray) -> float:
     """Dice of soft masks, 2 sum(ab) / sum(a² + b²), which unlike sum(a + b) is 1 for equal masks."""
     return float(2 * (a * b).sum() / max((a * a).sum() + (b * b).sum(), 1e-6))

@@ -122,6 +122,8 @@ def _consistent(ends: np.ndarray, position: np.ndarray) -> np.ndarray:
         good = np.abs(residual) <= np.radians(OUTLIER_DEG)
         result[seen[~good], k] = np.nan
         seen, turned = seen[good], turned[good]
+        if seen.size == 0:
+            continue
         padded = np.pad(turned - slope * position[seen], 1, mode="edge")
         smooth = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4 + slope * position[seen]
         result[seen, k] = wrap(reference + smooth)

@@ -135,9 +135,7 @@ def find_phases(masks, spacing, trigger_ms, ed: int | None = None, es: int | Non
             f"the left ventricle does not move over the {count} phases (area change "
             f"{100 * stroke / fit.max():.1f} %); check the cine, or {REMEDY}."
         )
-    tolerance = min(
-        PLATEAU_OF_MAXIMUM * fit.max(), max(PLATEAU_OF_STROKE * stroke, PLATEAU_OF_ERROR * error)
-    )
+    tolerance = min(PLATEAU_OF_MAXIMUM * fit.max(), max(PLATEAU_OF_STROKE * stroke, PLATEAU_OF_ERROR * error))
     given = ed is not None or es is not None
     if ed is None:
         ed = _nearest_to_r_wave(fit, curve, tolerance, np.asarray(trigger_ms, dtype=np.float64), es)

@@ -177,6 +177,19 @@ def test_levels_of_short_stacks(positions, expected, flip):
     assert list(levels) == (expected[::-1] if flip else expected)
 
 
+def test_areas_overrule_the_usual_place_and_the_usual_place_failed_basal_contours():
+    upside_down = [SliceGeometry([0, 0, z], [1, 0, 0], [0, 1, 0], (1.4, 1.4), (128, 128)) for z in POSITIONS]
+    labels = heart_labels(stack(np.random.default_rng(13), POSITIONS), open_base_mm=0)
+    assert base_to_apex(labels, upside_down) == 1  # apex at the top, where no patient has it
+    geometries = stack(np.random.default_rng(13), POSITIONS, flip=True)
+    failed = heart_labels(geometries)
+    failed[failed == RV] = 0
+    for s in (-1, -2):  # the two basal slices, shrunk to a speck as a poor network leaves them
+        far = cylindrical(pixel_points(geometries[s]))[1] > 12
+        failed[s][far] = 0
+    assert base_to_apex(failed, geometries) == -1
+
+
 @pytest.mark.parametrize("flip", [False, True])
 def test_a_single_slice_takes_the_usual_place_of_the_apex(flip):
     """Left, anterior and inferior in the patient, as nothing in one slice tells base from apex."""
@@ -269,3 +282,17 @@ def test_wall_thickening_per_segment():
     percent = wall_thickening(ed, es, points, levels, geometries)
     assert percent[[1, 2, 7, 8]] == pytest.approx([50] * 4, abs=10)
     assert percent[[4, 5, 10, 11]] == pytest.approx([0] * 4, abs=14)
+
+
+def test_nonsense_labels_give_empty_answers_not_exceptions():
+    rng = np.random.default_rng(14)
+    for k in range(24):
+        geometries = stack(rng, POSITIONS[: 1 + k % 4], spacing=(2.5, 2.0), size=60)
+        blobs = rng.normal(size=(len(geometries), 6, 6)).repeat(10, axis=1).repeat(10, axis=2)
+        labels = np.digitize(blobs, np.sort(rng.uniform(-1, 2, 3))).astype(np.uint8)
+        if k % 6 == 0:
+            labels[:] = k // 6
+        points, levels = rv_insertions(labels, geometries), slice_levels(labels, geometries)
+        aha = aha_labels(labels, points, levels, geometries)
+        assert not aha[labels != LV_MYOCARDIUM].any()
+        wall_thickening(labels, np.roll(labels, 3, axis=1), points, levels, geometries)

@@ -131,6 +131,13 @@ def test_centre_line_follows_the_tilt_and_ignores_a_failed_slice():
         assert np.linalg.norm(geometry.to_patient(centre) - point) < 5
 
 
+def test_probabilities_centre_like_their_labels():
+    geometries, points = oblique_stack(np.random.default_rng(8), [0, 8])
+    labels = disc_labels(geometries, points)
+    soft = np.stack([labels == k for k in range(4)], axis=1).astype(np.float32)
+    assert Roi.around(soft, geometries).centres == pytest.approx(Roi.around(labels, geometries).centres)
+
+
 def test_no_lv_is_an_error():
     geometries, _ = oblique_stack(np.random.default_rng(6), [0, 8])
     with pytest.raises(StudyError, match="no left ventricle"):
