@@ -364,3 +364,15 @@ def test_a_few_steps_learn(arm):
         conditions, t1 = encoded(model.eval(), n=8, seed=999)
         error = (model.mean_ms(conditions) - t1[:, 0]).abs().mean()
         assert error < 0.5 * (t1 - t1.mean()).abs().mean()
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_validation_under_inference_mode_does_not_break_training(arm):
+    """The schedule's tables are made on first use, which may be inside inference_mode."""
+    model = stirred(arm)
+    with torch.inference_mode():
+        conditions, _ = encoded(model)
+        drawn(model, conditions, sampler="ddim")
+    conditions, t1 = encoded(model)
+    model.training_step_losses(conditions, model.normalise(t1), torch.ones_like(t1))["loss"].backward()
+    assert model.estimator.embed.weight.grad.abs().sum() > 0
