@@ -67,7 +67,7 @@ def write_overlay(synthesis: Synthesis, path: Path) -> None:
     for r, index in enumerate(rows):
         y = _TOP + r * (tile + _GAP)
         level = synthesis.slices[index].level or "outside LV"
-        label = f"{level}\nslice {index}"
+        label = f"{level}\nslice {index}" + ("\n(flagged)" if synthesis.slices[index].flags else "")
         figure.text(
             (left - 10) / WIDTH_PX, 1 - (y + tile / 2) / height, label, ha="right", va="center", fontsize=12
         )
@@ -111,6 +111,8 @@ def _footer(figure, synthesis, rows, height) -> None:
         "a anterior, i inferior. Letters: side of the patient (A anterior, P posterior, L left, R right, "
         "H head, F foot). Maps show the LV myocardium at ED; T1 below the window takes the darkest colour."
     ]
+    if any(synthesis.slices[i].flags for i in rows):
+        lines.append("Flagged: see the table of slices in report.html.")
     outside = [s.index for s in synthesis.slices if s.index not in rows]
     if outside:
         lines.append(f"Outside the LV and not shown: slice {', '.join(map(str, outside))}.")

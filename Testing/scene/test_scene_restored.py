@@ -82,6 +82,7 @@ def test_t1_is_shown_in_lipari_over_the_consensus_window(restored):
     assert display.GetApplyThreshold() and 0 < display.GetLowerThreshold() <= 1
     colours = display.GetColorNode()
     assert colours.GetNumberOfColors() == 256
+    assert not colours.GetHideFromEditors(), "Slicer does not save hidden colour nodes"
     shown = np.array([[colours.GetLookupTable().GetTableValue(i)[c] for c in range(3)] for i in range(256)])
     np.testing.assert_allclose(shown[1:], lipari_table()[1:], atol=1 / 255)
     # what lies under the window must not look like a hole

@@ -81,7 +81,7 @@ def test_tilted_slices_are_found_on_the_even_grid(synthesis):
     for s, g in enumerate(synthesis.cine.geometries[:4]):
         angle = np.radians(0.4 * s)
         row = np.cos(angle) * g.row_direction + np.sin(angle) * g.normal
-        geometries.append(dataclasses.replace(g, row_direction=row, shape=(20, 24)))
+        geometries.append(dataclasses.replace(g, row_direction=row, shape=(20, 24), thickness_mm=30.0))
     rng = np.random.default_rng(3)
     values = rng.uniform(900, 1500, (4, 20, 24)).astype(np.float32)
     grid = stack_grid(tuple(geometries))

@@ -103,6 +103,7 @@ def test_overlay_shows_no_colour_for_a_slice_that_was_not_judged(overlay):
         tile = tile_of(overlay, row=0, column=column)  # slice 7 is flagged
         saturation = tile.max(axis=-1) - tile.min(axis=-1)
         assert (saturation > 12).mean() < 0.002
+        assert share_of(tile, (0.25, 0.25, 0.25), 3) > 0.4, "hatched over, cine and contours too"
         judged = tile_of(overlay, row=1, column=column)
         assert ((judged.max(axis=-1) - judged.min(axis=-1)) > 12).mean() > 0.02
 
