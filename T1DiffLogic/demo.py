@@ -8,24 +8,24 @@ from pathlib import Path
 from .errors import StudyError
 from .progress import Reporter, Stopwatch, within
 
-INPUT = "dicom_in"
+INPUT, NATIVE = "dicom_in", "t1_map"
 MARKER = "WRITTEN_BY_T1DIFF_DEMO.txt"
 MARKER_TEXT = "Digital patient of `t1diff demo`; the next demo in this folder replaces all files here.\n"
 
 
 def write_digital_patient(seed: int, folder: Path, dialect: str, progress):
-    """Renders the infarcted patient of `seed` and writes the examination as DICOM into `folder`.
+    """Renders the infarcted patient of `seed` and writes the examination as DICOM below `folder`.
 
-    A short-axis cine and native T1 maps, and what usually comes along: scouts, long-axis cine and a
-    colour screenshot of the map. Returns the phantom.patient.DigitalPatient.
+    cine/ holds the short-axis cine with scouts and long-axis cine, t1_map/ the native map with a colour
+    screenshot of it, as exports usually do. Returns the phantom.patient.DigitalPatient.
     """
     from .phantom.dicom_writer import write_cine, write_screenshot, write_t1_map
     from .phantom.patient import digital_patient
 
     patient = digital_patient(seed, infarcted=True, progress=progress)
-    write_cine(patient.cine, folder, dialect, seed=seed)
-    write_t1_map(patient.t1, folder, dialect, seed=seed)
-    write_screenshot(patient.t1, folder, seed=seed)
+    write_cine(patient.cine, folder / "cine", dialect, seed=seed)
+    write_t1_map(patient.t1, folder / NATIVE, dialect, seed=seed)
+    write_screenshot(patient.t1, folder / NATIVE, seed=seed)
     return patient
 
 
@@ -50,7 +50,7 @@ def run_demo(output: Path, index: int, dialect: str, device: str, reporter: Repo
         patient = write_digital_patient(seed, folder, dialect, within(reporter, "patient"))
     reporter.say(f"Digital patient {seed}, never seen in training: {dialect} DICOM in {folder}")
     _, result = run_study(
-        folder, output, folder, lambda cine: SynthesisOptions(device=device), reporter, watch
+        folder, output, folder / NATIVE, lambda cine: SynthesisOptions(device=device), reporter, watch
     )
     reporter.say(
         f"Truth of this patient: ED phase {patient.ed}, ES phase {patient.es}; EDV {patient.edv_ml:.0f} mL, "
@@ -59,6 +59,7 @@ def run_demo(output: Path, index: int, dialect: str, device: str, reporter: Repo
     reporter.say()
     for line in summary_of(result, output):
         reporter.say(line)
+    reporter.say(f"The same by hand: t1diff synthesize {folder} --native {folder / NATIVE} -o OUT")
     return result
 
 

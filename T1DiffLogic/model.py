@@ -49,7 +49,7 @@ class LoadedModel:
         folder = Path(options.model) if options.model is not None else model_folder(options.preset)
         device = chosen_device(options.device)
         config = checkpoint.read_config(folder, "t1diff")
-        network = checkpoint.load(folder, "t1diff").to(device)
+        network = checkpoint.load(folder, "t1diff").to(device, memory_format=torch.channels_last)
         return cls(network, folder.resolve().name, config["weights_sha256"], config["metadata"], device)
 
     @property

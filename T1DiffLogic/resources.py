@@ -22,6 +22,17 @@ def resources_folder() -> Path:
     raise StudyError("this installation lacks Resources/Models; install t1diff again.")
 
 
+def installed_segmenter() -> Path:
+    """The model folder of the GF-UNet. StudyError when this installation has none."""
+    folder = resources_folder() / "Models" / SEGMENTER
+    if not (folder / "config.json").is_file():
+        raise StudyError(
+            "this installation has no segmenter; "
+            f"train one with `t1diff train segmenter -o {folder}`."
+        )
+    return folder
+
+
 def model_folder(preset: str) -> Path:
     """The model folder of a preset. StudyError with the remedy when this installation has none."""
     folder = resources_folder() / "Models" / PRESETS[preset]

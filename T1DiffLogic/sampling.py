@@ -13,8 +13,8 @@ from .anatomy.phase_sampling import engine_phases
 from .anatomy.roi import Roi
 from .study import CardiacPhases, Cine, LVSegmentation
 
-MAPS_AT_ONCE = 32
-"""Slices × samples in one batch: 32 maps of 128² keep two cores busy and stay under 1 GiB."""
+MAPS_AT_ONCE = {"cpu": 8, "cuda": 256}
+"""Slices × samples in one batch: what fits a CPU's cache (measured faster than 32), what fills a GPU."""
 
 VALUED = 0.999
 """A cine pixel has a value when all that it was interpolated from lies inside the region of interest."""
@@ -65,7 +65,7 @@ def draw_samples(
     Noise is keyed by (seed, slice, sample), so the batches that the work is cut into do not matter.
     """
     device = next(network.parameters()).device
-    per_batch = max(1, MAPS_AT_ONCE // samples)
+    per_batch = max(1, MAPS_AT_ONCE[device.type] // samples)
     batches = [slices[i : i + per_batch] for i in range(0, len(slices), per_batch)]
     drawn = [np.empty((0, samples, *inputs.cine.shape[-2:]), dtype=np.float32)]
     progress(0.0)

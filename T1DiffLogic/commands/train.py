@@ -35,6 +35,15 @@ def add(subparsers, common) -> None:
     synthesis.add_argument(
         "--preset", choices=("fast", "paper"), default="fast", help="(default: %(default)s)"
     )
+    synthesis.add_argument(
+        "--segmenter",
+        type=Path,
+        metavar="DIR",
+        help="model folder of the segmenter whose masks are learned from too (default: the installed one)",
+    )
+    synthesis.add_argument(
+        "--compile", action="store_true", help="compile the training step: slow start, faster steps"
+    )
     add_device(parser)
     parser.set_defaults(run=run)
 
@@ -46,6 +55,7 @@ def run(args, reporter) -> None:
     if args.max_minutes <= 0 or args.batch_size < 2 or args.workers < 0:
         raise StudyError("--max-minutes must be above 0, --batch-size at least 2, --workers at least 0.")
     from ..model import chosen_device
+    from ..resources import installed_segmenter
 
     common = {
         "max_minutes": args.max_minutes,
@@ -63,6 +73,12 @@ def run(args, reporter) -> None:
     else:
         from ..training.train_synthesis import train_synthesis
 
-        train_synthesis(args.output, preset=args.preset, **common)
+        train_synthesis(
+            args.output,
+            preset=args.preset,
+            segmenter=args.segmenter or installed_segmenter(),
+            compiled=args.compile,
+            **common,
+        )
     reporter.say(f"model folder: {args.output}")
     reporter.event("done", output=str(args.output), status="ok")

@@ -169,10 +169,9 @@ def test_model_folder_without_a_model(study, tmp_path, capsys):
 
 
 def test_segmenter_in_place_of_the_model(study, tmp_path, capsys):
-    from T1DiffLogic.resources import SEGMENTER, resources_folder
+    from T1DiffLogic.resources import installed_segmenter
 
-    wrong = resources_folder() / "Models" / SEGMENTER
-    synthesize(study, tmp_path, capsys, "GF-UNet", options=("--model", wrong))
+    synthesize(study, tmp_path, capsys, "GF-UNet", options=("--model", installed_segmenter()))
 
 
 @pytest.mark.parametrize("damage", ["flipped", "cut", "gone"])
