@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import re
+import struct
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,7 +100,8 @@ def read_volume(path: Path) -> Volume:
             raise StudyError(f"{path.name} holds colour or vector values; give grey values.")
         if channels > 1 and re.search(r"color|rgb|vector|matrix|complex", fields.get("kinds", ""), re.I):
             raise StudyError(f"{path.name} holds colour or vector values; give grey values.")
-    if array.dtype.kind == "c" or array.dtype.kind == "f" and not np.isfinite(array).all():
+    finite = is_nrrd or _nifti_is_finite(path)
+    if array.dtype.kind == "c" or not finite or not np.isfinite(array).all():
         raise StudyError(f"{path.name} holds NaN, infinite or complex values; export it again.")
     if is_nrrd:
         times, note = _nrrd_times(fields, keys, array.shape[0])
@@ -204,6 +207,28 @@ def _nrrd_times(fields, keys, frames: int) -> tuple[np.ndarray | None, str]:
 def _quoted(field: str, axis: int) -> str:
     parts = re.findall(r'"([^"]*)"', field)
     return parts[axis] if axis < len(parts) else ""
+
+
+def _nifti_is_finite(path: Path) -> bool:
+    """False when the file stores NaN or infinity, which the NIfTI reader of ITK turns into zeros unasked."""
+    with gzip.open(path) if path.name.lower().endswith(".gz") else open(path, "rb") as handle:
+        content = handle.read()
+    for order in "<>":
+        size = struct.unpack_from(order + "i", content)[0]
+        if size == 348:  # NIfTI-1: datatype int16 at 70, vox_offset float at 108
+            datatype = struct.unpack_from(order + "h", content, 70)[0]
+            start = int(struct.unpack_from(order + "f", content, 108)[0])
+        elif size == 540:  # NIfTI-2: datatype int16 at 12, vox_offset int64 at 168
+            datatype = struct.unpack_from(order + "h", content, 12)[0]
+            start = struct.unpack_from(order + "q", content, 168)[0]
+        else:
+            continue
+        width = {16: 4, 64: 8}.get(datatype)
+        if width is None:
+            return True
+        count = (len(content) - start) // width
+        return bool(np.isfinite(np.frombuffer(content, f"{order}f{width}", count, start)).all())
+    return True
 
 
 def _nifti_times(image: sitk.Image, frames: int) -> tuple[np.ndarray | None, str]:

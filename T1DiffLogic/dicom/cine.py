@@ -140,7 +140,7 @@ def _judge_damage(stack: Stack, slices, frames, verdicts, listing: Listing, note
             f"{suspects[0]} and the cine is incomplete without it; export the file again "
             f"({len(suspects)} files are affected)."
         )
-    notes += [f"{s}; it was passed over" for s in suspects[:5]]
+    notes += [f"passed over: {s}" for s in suspects[:5]]
     if len(suspects) > 5:
         notes.append(f"{len(suspects) - 5} more files are damaged and were passed over")
 
