@@ -11,6 +11,7 @@ import torch
 from .anatomy.normalisation import normalise_cine
 from .anatomy.phase_sampling import engine_phases
 from .anatomy.roi import Roi
+from .engine.precision import inference_precision
 from .study import CardiacPhases, Cine, LVSegmentation
 
 MAPS_AT_ONCE = {"cpu": 8, "cuda": 256}
@@ -71,17 +72,18 @@ def draw_samples(
     progress(0.0)
     for done, batch in enumerate(batches):
         index = torch.from_numpy(np.asarray(batch))
-        conditions = network.encode(
-            *(t[index].to(device) for t in (inputs.cine, inputs.soft_ed, inputs.soft_es))
-        )
         noise = [int(s) for s in batch], range(samples)
-        maps = network.sample(
-            conditions,
-            network.initial_noise(seed, *noise),
-            steps=steps,
-            callback=lambda step, total, done=done: progress((done + step / total) / len(batches)),
-            step_noise=lambda step, noise=noise: network.initial_noise(seed, *noise, step=step),
-        )
+        with inference_precision(device):
+            conditions = network.encode(
+                *(t[index].to(device) for t in (inputs.cine, inputs.soft_ed, inputs.soft_es))
+            )
+            maps = network.sample(
+                conditions,
+                network.initial_noise(seed, *noise),
+                steps=steps,
+                callback=lambda step, total, done=done: progress((done + step / total) / len(batches)),
+                step_noise=lambda step, noise=noise: network.initial_noise(seed, *noise, step=step),
+            )
         drawn.append(maps.float().cpu().numpy())
     progress(1.0)
     return np.concatenate(drawn)

@@ -19,13 +19,14 @@ def _render_forever(render: Callable, start: int, batch: int, outbox, stop) -> N
     torch.set_num_threads(1)
     for index, seeds in enumerate(training_seeds(start, batch)):
         item = {name: value.numpy() for name, value in render(seeds, wide=index % 3 != 0).items()}
-        while not stop.is_set():
+        # a parent that was killed sets no event: then end by ourselves
+        while not stop.is_set() and mp.parent_process().is_alive():
             try:
                 outbox.put((seeds[-1] + 1, item), timeout=1.0)
                 break
             except queue.Full:
                 continue
-        if stop.is_set():
+        else:
             outbox.cancel_join_thread()
             return
 

@@ -1,0 +1,184 @@
+"""Training of T1Diff from the rendered stream of digital hearts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ..anatomy.normalisation import FEATURES, intensity_distance, intensity_features
+from ..engine.checkpoint import load, save
+from ..engine.gf_unet import GFUNet
+from ..engine.t1diff import T1Diff, T1DiffConfig
+from ..phantom.draws import SEEDS
+from ..study import LV_MYOCARDIUM
+from .loop import Run
+from .rendered import ROI_PIXEL_MM, engine_batch, engine_inputs, flip_and_turn
+from .replay import Pool, Renderer
+from .segmented import predicted_masks
+
+
+class TrainingStep(nn.Module):
+    """Conditions and losses of one batch in one call, so that a compiler sees the whole step."""
+
+    def __init__(self, model: T1Diff):
+        super().__init__()
+        self.model = model
+
+    def forward(self, cine, soft_ed, soft_es, target, weight):
+        conditions = self.model.encode(cine, soft_ed, soft_es)
+        return self.model.training_step_losses(conditions, target, weight)
+
+
+@dataclass
+class Validation:
+    """Fixed validation hearts and what a map is measured by while training goes on."""
+
+    inputs: dict
+    labels: torch.Tensor
+
+    @classmethod
+    def rendered(cls, phases: int, segmenter: GFUNet | None, batches: int = 6) -> Validation:
+        start = SEEDS["validation"].start + 1000
+        parts, labels = [], []
+        for i in range(batches):
+            seeds = list(range(start + 16 * i, start + 16 * (i + 1)))
+            batch = engine_batch(seeds, wide=i % 3 == 0, phases=phases)
+            predicted = None if segmenter is None else predicted_masks(segmenter, batch)
+            parts.append(engine_inputs(batch, torch.Generator().manual_seed(i), predicted))
+            labels.append(batch["labels_t1"])
+        inputs = {k: torch.cat([p[k] for p in parts]) for k in parts[0]}
+        return cls(inputs, torch.cat(labels))
+
+    def measure(self, maps_ms: torch.Tensor) -> dict[str, float]:
+        """Myocardial RMSE (ms) of maps (N, H, W), and R of their 3-pixel-block means with the scan's."""
+        truth = self.inputs["t1_ms"][:, 0]
+        wall = (self.labels == LV_MYOCARDIUM) & (truth > 300) & (truth < 2200)
+        error = (maps_ms - truth)[wall]
+        weight = wall.float()[:, None]
+        sums = [nn.functional.avg_pool2d(m[:, None] * weight, 8) for m in (maps_ms, truth)]
+        count = nn.functional.avg_pool2d(weight, 8)
+        full = count > 0.25
+        a, b = (s[full] / count[full] for s in sums)
+        r = torch.corrcoef(torch.stack([a, b]))[0, 1]
+        return {"rmse_ms": float(error.square().mean().sqrt()), "block_r": float(r)}
+
+
+def train_synthesis(
+    out: Path,
+    *,
+    preset: str = "fast",
+    max_minutes: float = 60.0,
+    batch_size: int = 16,
+    lr: float = 6e-4,
+    resume: bool = False,
+    segmenter: Path | None = None,
+    device: str = "cpu",
+    workers: int = 1,
+    pool_size: int = 12000,
+    compiled: bool = False,
+    say=print,
+) -> None:
+    """Train T1Diff for `max_minutes` and write `out` (checkpoint folder, log.csv, state to resume).
+
+    preset     Resources/Configs/<preset>.json
+    segmenter  a trained GF-UNet's model folder: its masks stand in for 60 % of the true ones
+    compiled   torch.compile the step: faster after minutes of compiling, needs a C++ compiler
+    """
+    torch.manual_seed(0)
+    config = T1DiffConfig.preset(preset)
+    model = T1Diff(config).to(device, memory_format=torch.channels_last)
+    step = TrainingStep(model)
+    forward = torch.compile(step) if compiled else step
+    run = Run(model, out, max_minutes, lr, resume)
+    net = load(segmenter, "gf_unet").to(device, memory_format=torch.channels_last) if segmenter else None
+    renderer = Renderer(
+        partial(engine_batch, phases=config.cine_phases), run.next_seed, batch_size, workers, device
+    )
+    pool = Pool(pool_size, device)
+    generator = torch.Generator(device).manual_seed(run.steps)
+    validation = Validation.rendered(config.cine_phases, net)
+    amp = partial(torch.autocast, torch.device(device).type, torch.bfloat16)
+
+    def maps(samples: int) -> dict[str, float]:
+        shadow = T1Diff(config).to(device, memory_format=torch.channels_last).eval()
+        run.ema.into(shadow)
+        means, draws = [], []
+        with torch.no_grad(), amp():
+            for i in range(0, len(validation.labels), 16):
+                part = {k: v[i : i + 16].to(device) for k, v in validation.inputs.items()}
+                conditions = shadow.encode(part["cine"], part["soft_ed"], part["soft_es"])
+                if config.residual:
+                    means.append(shadow.mean_ms(conditions).float().cpu())
+                if config.sampler == "dpm_solver_pp_2m":
+                    noise = shadow.initial_noise(0, range(i, i + len(part["cine"])), range(samples))
+                    draws.append(shadow.sample(conditions, noise).float().mean(1).cpu())
+        measured = {}
+        if means:
+            measured |= {f"mean_{k}": v for k, v in validation.measure(torch.cat(means)).items()}
+        if draws:
+            measured |= {f"sampled_{k}": v for k, v in validation.measure(torch.cat(draws)).items()}
+        return measured
+
+    # rows are written from measurements of the averaged weights, the ones that are released
+    last_report, history, features = run.elapsed, [], []
+    try:
+        while not run.finished:
+            fresh = renderer.take(wait=pool.filled < 16 * batch_size)
+            if fresh is not None:
+                if net is not None:
+                    soft_ed, soft_es = predicted_masks(net, fresh)
+                    fresh |= {"soft_ed": soft_ed.half(), "soft_es": soft_es.half()}
+                pool.add(fresh)
+            if pool.filled < 16 * batch_size:
+                continue
+            drawn = flip_and_turn(pool.draw(batch_size, generator), generator)
+            predicted = (drawn.pop("soft_ed"), drawn.pop("soft_es")) if net is not None else None
+            inputs = engine_inputs(drawn, generator, predicted)
+            if len(features) < 200:
+                features.append(intensity_features(inputs["cine"], inputs["soft_ed"]).cpu())
+            with amp():
+                losses = forward(
+                    inputs["cine"], inputs["soft_ed"], inputs["soft_es"],
+                    model.normalise(inputs["t1_ms"]), inputs["weight"],
+                )  # fmt: skip
+            run.step(losses["loss"])
+            history.append((float(losses["mean"]), float(losses["diffusion"])))
+            if run.elapsed - last_report > 240 or run.finished:
+                last_report = run.elapsed
+                mean, diffusion = (sum(column) / len(history) for column in zip(*history))
+                say(run.log(mean_loss=mean, diffusion_loss=diffusion, pool=pool.filled, **maps(2)))
+                history.clear()
+                run.save(renderer.next_seed)
+    finally:
+        renderer.close()
+    final = T1Diff(config)
+    run.ema.into(final)
+    metadata = {
+        "trained_on": "digital phantoms only",
+        "pixel_mm": ROI_PIXEL_MM,
+        "minutes": round(run.elapsed / 60, 1),
+        "steps": run.steps,
+        "intensity": intensity_statistics(torch.cat(features)),
+    }
+    save(final, out, metadata)
+
+
+def intensity_statistics(features: torch.Tensor) -> dict:
+    """What `LoadedModel.far_from_training` compares a study with, from features (N, len(FEATURES)).
+
+    The limit is twice the distance that one training slice in a thousand exceeds: real images differ
+    from digital hearts without being beyond judgement, and what is beyond lies much farther out.
+    """
+    seen = features[features.isfinite().all(1)]
+    mean, sd = seen.mean(0), seen.std(0)
+    limit = 2 * float(torch.quantile(intensity_distance(seen, mean, sd), 0.999))
+    return {
+        "features": list(FEATURES),
+        "mean": [round(float(v), 6) for v in mean],
+        "sd": [round(float(v), 6) for v in sd],
+        "limit": round(limit, 3),
+    }
