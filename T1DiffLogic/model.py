@@ -10,6 +10,7 @@ import torch
 
 from .anatomy.normalisation import FEATURES, intensity_distance, intensity_features
 from .anatomy.roi import PIXEL_MM
+from .devices import chosen_device
 from .engine import checkpoint
 from .engine.t1diff import T1Diff
 from .errors import StudyError
@@ -18,14 +19,6 @@ from .resources import model_folder
 from .sampling import EngineInputs
 from .study import RESEARCH_NOTICE, T1_SCALE_NOTICE
 from .versions import installed_versions
-
-
-def chosen_device(name: str) -> torch.device:
-    """'auto', 'cpu' or 'cuda' -> the device. StudyError when cuda is asked for and there is none."""
-    available = torch.cuda.is_available()
-    if name == "cuda" and not available:
-        raise StudyError("--device cuda: torch sees no GPU; use --device cpu or a CUDA build of torch.")
-    return torch.device("cuda" if available and name != "cpu" else "cpu")
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,15 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from .anatomy.function import ventricular_function
 from .anatomy.insertions import rv_insertions
 from .anatomy.levels import slice_levels
 from .anatomy.phases import cavity_area, find_phases
 from .anatomy.quality import slice_flags
+from .anatomy.segmenter import Segmenter
+from .devices import chosen_device
 from .errors import StudyError
 from .options import SynthesisOptions
 from .progress import Progress, within
+from .resources import installed_segmenter
 from .study import LV_CAVITY, LV_MYOCARDIUM, CardiacPhases, Cine, LVSegmentation
 
 CLASSES = 4
@@ -70,18 +74,18 @@ def segment(
     cine: Cine,
     options: SynthesisOptions | None = None,
     progress: Progress | None = None,
-    segmenter=None,
+    segmenter: Segmenter | None = None,
 ) -> StudyAnatomy:
     """The anatomy of `cine`.
 
-    segmenter  anatomy.segmenter.Segmenter; None loads the installed one
+    segmenter  None loads the installed one
 
     Raises StudyError when no LV is found, it does not move, or reviewed input does not fit the cine.
     """
     options = options or SynthesisOptions()
     check_reviewed(options, cine)
     if segmenter is None:
-        segmenter = load_segmenter(options.device)
+        segmenter = load_segmenter(chosen_device(options.device))
     probabilities = segmenter.segment_cine(cine, within(progress, "segment"))
     spacing = np.array([g.spacing for g in cine.geometries])
     cavity_mm2 = cavity_area(probabilities[:, :, LV_CAVITY], spacing)
@@ -127,11 +131,9 @@ def _expected_dice(masks: np.ndarray) -> np.ndarray:
     return np.where(hard.any(axis=(1, 2)), 2 * overlap / np.maximum(total, 1e-6), np.nan)
 
 
-def load_segmenter(device):
+def load_segmenter(device: torch.device) -> Segmenter:
     """The installed GF-UNet on `device`. StudyError when this installation has none."""
-    from .anatomy.segmenter import Segmenter
-
-    return Segmenter.load(device=device)
+    return Segmenter.load(installed_segmenter(), device)
 
 
 def hard_masks(labels: np.ndarray) -> np.ndarray:

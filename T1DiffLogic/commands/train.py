@@ -27,6 +27,9 @@ def add(subparsers, common) -> None:
         metavar="N",
         help="rendering processes; 0 renders on the training device (default: %(default)s)",
     )
+    parser.add_argument(
+        "--compile", action="store_true", help="compile the training step: slow start, faster steps"
+    )
     segmenter = parser.add_argument_group("segmenter")
     segmenter.add_argument(
         "--cavity-labels", type=Path, metavar="NPZ", help="real slices with LV cavity labels (docs/method.md)"
@@ -41,9 +44,6 @@ def add(subparsers, common) -> None:
         metavar="DIR",
         help="model folder of the segmenter whose masks are learned from too (default: the installed one)",
     )
-    synthesis.add_argument(
-        "--compile", action="store_true", help="compile the training step: slow start, faster steps"
-    )
     add_device(parser)
     parser.set_defaults(run=run)
 
@@ -54,7 +54,7 @@ def run(args, reporter) -> None:
 
     if args.max_minutes <= 0 or args.batch_size < 2 or args.workers < 0:
         raise StudyError("--max-minutes must be above 0, --batch-size at least 2, --workers at least 0.")
-    from ..model import chosen_device
+    from ..devices import chosen_device
     from ..resources import installed_segmenter
 
     common = {
@@ -63,6 +63,7 @@ def run(args, reporter) -> None:
         "resume": args.resume,
         "device": chosen_device(args.device).type,
         "workers": args.workers,
+        "compiled": args.compile,
         "say": reporter.say,
         **({} if args.lr is None else {"lr": args.lr}),
     }
@@ -77,7 +78,6 @@ def run(args, reporter) -> None:
             args.output,
             preset=args.preset,
             segmenter=args.segmenter or installed_segmenter(),
-            compiled=args.compile,
             **common,
         )
     reporter.say(f"model folder: {args.output}")

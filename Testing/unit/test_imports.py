@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "T1DiffLogic"
 
-BASE = {"study", "errors", "options", "progress", "resources", "versions", "look_locker", "stack_volume"}
+BASE = {"study", "errors", "options", "progress", "resources", "versions", "devices", "look_locker", "stack_volume"}
 READING = BASE | {"dicom", "loading", "nrrd_files", "review_files", "volumes"}
 HEART = BASE | {"anatomy", "engine"}
 SPINE = READING | HEART | {"synthesis", "sampling", "segmentation", "statistics", "model"}
@@ -21,6 +21,7 @@ ALLOWED = {
     "resources": {"errors"},
     "progress": {"errors"},
     "versions": {"__init__"},
+    "devices": {"errors"},
     "model": SPINE - {"synthesis", "segmentation"},
     "sampling": HEART,
     "study": {"errors"},
