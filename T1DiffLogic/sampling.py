@@ -99,5 +99,4 @@ def restored(maps: np.ndarray, slices: np.ndarray, roi: Roi) -> tuple[np.ndarray
     judged = np.zeros((len(roi.geometries), roi.size, roi.size), dtype=np.float32)
     judged[slices] = 1.0
     valid = roi.restore(judged) > VALUED
-    samples = np.moveaxis(roi.restore(everywhere), 1, 0) * valid
-    return samples, valid.astype(np.uint8)
+    return np.moveaxis(roi.restore(everywhere), 1, 0), valid.astype(np.uint8)
