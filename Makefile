@@ -27,7 +27,7 @@ test: $(STAMP)
 	$(THREADS) $(BIN)/python -m pytest -n $(JOBS) -q Testing
 
 bench: $(STAMP)
-	$(BIN)/python -m pytest -q Testing/benchmark --durations=0
+	$(BIN)/python -m pytest -q -o python_files='bench_*.py' Testing/benchmark
 
 lint: $(STAMP)
 	$(BIN)/python -m ruff check T1DiffLogic Testing
