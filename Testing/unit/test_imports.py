@@ -45,6 +45,7 @@ ALLOWED = {
     "report": WRITING,
     "phantom": READING | HEART | {"phantom"},
     "training": SPINE | {"phantom", "training"},
+    "evaluation": WRITING | {"phantom", "evaluation"},
     "whole_study": WRITING,
     "demo": WRITING | {"phantom", "summary", "whole_study"},
     "commands": WRITING | {"commands", "demo", "phantom", "summary", "training", "whole_study"},
