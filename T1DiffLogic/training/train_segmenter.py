@@ -20,6 +20,9 @@ from .loop import Run
 from .rendered import flip_and_turn, random_gamma, segmenter_batch
 from .replay import Pool, Renderer
 
+STEPS_PER_RENDER = 4
+"""Training steps between two rendered batches (each of 32 images or more): a render is seen twice."""
+
 HELD_BACK_EVERY = 5
 """Every fifth real subject by name (all four disease groups) is never trained on."""
 
@@ -168,10 +171,11 @@ def train_segmenter(
     running = []
     try:
         while not run.finished:
-            fresh = renderer.take(wait=pool.filled < 16 * batch_size)
+            filling = pool.filled < 16 * batch_size
+            fresh = renderer.take(wait=filling) if filling or run.steps % STEPS_PER_RENDER == 0 else None
             if fresh is not None:
                 pool.add(fresh)
-            if pool.filled < 16 * batch_size:
+            if filling:
                 continue
             drawn = flip_and_turn(pool.draw(batch_size, generator), generator)
             image = drawn["image"].float()

@@ -20,6 +20,9 @@ from .rendered import ROI_PIXEL_MM, engine_batch, engine_inputs, flip_and_turn
 from .replay import Pool, Renderer
 from .segmented import predicted_masks
 
+STEPS_PER_RENDER = 3
+"""Training steps between two rendered batches: a heart is seen three times, in different views."""
+
 
 class TrainingStep(nn.Module):
     """Conditions and losses of one batch in one call, so that a compiler sees the whole step."""
@@ -127,13 +130,14 @@ def train_synthesis(
     last_report, history, features = run.elapsed, [], []
     try:
         while not run.finished:
-            fresh = renderer.take(wait=pool.filled < 16 * batch_size)
+            filling = pool.filled < 16 * batch_size
+            fresh = renderer.take(wait=filling) if filling or run.steps % STEPS_PER_RENDER == 0 else None
             if fresh is not None:
                 if net is not None:
                     soft_ed, soft_es = predicted_masks(net, fresh)
                     fresh |= {"soft_ed": soft_ed.half(), "soft_es": soft_es.half()}
                 pool.add(fresh)
-            if pool.filled < 16 * batch_size:
+            if filling:
                 continue
             drawn = flip_and_turn(pool.draw(batch_size, generator), generator)
             predicted = (drawn.pop("soft_ed"), drawn.pop("soft_es")) if net is not None else None
