@@ -30,11 +30,6 @@ def add(subparsers, common) -> None:
     parser.add_argument(
         "--compile", action="store_true", help="compile the training step: slow start, faster steps"
     )
-    parser.add_argument(
-        "--compile",
-        action="store_true",
-        help="torch.compile the network: faster after some minutes, needs a C++ compiler",
-    )
     segmenter = parser.add_argument_group("segmenter")
     segmenter.add_argument(
         "--cavity-labels", type=Path, metavar="NPZ", help="real slices with LV cavity labels (docs/method.md)"
@@ -48,12 +43,6 @@ def add(subparsers, common) -> None:
         type=Path,
         metavar="DIR",
         help="model folder of the segmenter whose masks are learned from too (default: the installed one)",
-    )
-    synthesis.add_argument(
-        "--segmenter",
-        type=Path,
-        metavar="DIR",
-        help="GF-UNet folder whose masks stand in for most of the true ones",
     )
     add_device(parser)
     parser.set_defaults(run=run)
@@ -74,7 +63,6 @@ def run(args, reporter) -> None:
         "resume": args.resume,
         "device": chosen_device(args.device).type,
         "workers": args.workers,
-        "compiled": args.compile,
         "compiled": args.compile,
         "say": reporter.say,
         **({} if args.lr is None else {"lr": args.lr}),
