@@ -17,9 +17,9 @@ def resources_folder() -> Path:
     """The Resources folder of this installation. StudyError when the installation lacks it."""
     package = Path(__file__).resolve().parent
     for candidate in (package.parent / "Resources", package / "Resources"):
-        if (candidate / "Models").is_dir():
+        if (candidate / "Configs").is_dir():
             return candidate
-    raise StudyError("this installation lacks Resources/Models; install t1diff again.")
+    raise StudyError("this installation lacks its Resources folder; install t1diff again.")
 
 
 def installed_segmenter() -> Path:

@@ -40,8 +40,6 @@ def models() -> dict[str, str]:
     from ..resources import resources_folder
 
     result = {}
-    for folder in sorted((resources_folder() / "Models").iterdir()):
-        weights = folder / "model.safetensors"
-        if weights.is_file():
-            result[folder.name] = f"{weights.stat().st_size / 2**20:.1f} MiB, {folder}"
+    for weights in sorted(resources_folder().glob("Models/*/model.safetensors")):
+        result[weights.parent.name] = f"{weights.stat().st_size / 2**20:.1f} MiB, {weights.parent}"
     return result
