@@ -87,11 +87,11 @@ def grid(levels: int, angles: int, hearts: Hearts):
 
 # --- size and function -----------------------------------------------------------------------------
 
-PUBLISHED = {  # healthy men, women: mean, SD
-    "edv": ((160, 27), (132, 23)),
-    "esv": ((54, 14), (44, 11)),
-    "ef": ((67, 5), (67, 5)),
-    "mass": ((134, 21), (98, 21)),
+PUBLISHED = {  # healthy men, women: mean, SD; last how far, in SD, the cohort's mean may lie away
+    "edv": ((160, 27), (132, 23), 0.35),
+    "esv": ((54, 14), (44, 11), 0.35),
+    "ef": ((67, 5), (67, 5), 0.35),
+    "mass": ((134, 21), (98, 21), 0.6),
 }
 
 
@@ -101,7 +101,7 @@ def test_healthy_volumes_mass_and_ejection_fraction(healthy, quantity, female):
     mean, sd = PUBLISHED[quantity][female]
     values = getattr(healthy, quantity)[(healthy.hearts.female.numpy() > 0) == female]
     assert len(values) > 80
-    assert abs(values.mean() - mean) < 0.6 * sd
+    assert abs(values.mean() - mean) < PUBLISHED[quantity][2] * sd
     assert 0.65 * sd < values.std(ddof=1) < 1.25 * sd
     assert (np.abs(values - mean) < 4 * sd).all()
 
