@@ -169,6 +169,22 @@ def test_myocardium_is_incompressible_through_the_beat(wide):
         assert (cavity > 0).all()
 
 
+def test_apex_turns_counter_clockwise_and_base_clockwise_seen_from_the_apex(healthy):
+    """LV twist of about 12° at ES: the tissue now at angle 100° came from `material`."""
+    ventricles = build_ventricles(healthy.hearts)
+    angle = torch.full((N, 1), 100.0)
+    turned = {}
+    for level in (0.1, 0.95):
+        for s in (0.0, 1.0):
+            activity = torch.full((N, 1), s)
+            z = level * ventricles.length[:, None] * ventricles.stretch(activity)
+            _, _, _, material = ventricles.radii(z, angle, activity)
+            turned[level, s] = (angle - material).numpy()
+    assert not turned[0.1, 0.0].any() and not turned[0.95, 0.0].any()
+    assert turned[0.1, 1.0].mean() > 3 and turned[0.95, 1.0].mean() < -1
+    assert 7 < (turned[0.1, 1.0] - turned[0.95, 1.0]).mean() < 14
+
+
 def test_beat_starts_near_end_diastole_and_has_systole_filling_and_atrial_kick(healthy):
     hearts = healthy.hearts
     time = (torch.arange(100) / 100).expand(N, 100)
