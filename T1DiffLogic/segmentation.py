@@ -22,7 +22,7 @@ from .errors import StudyError
 from .options import SynthesisOptions
 from .progress import Progress, within
 from .resources import installed_segmenter
-from .study import LV_CAVITY, LV_MYOCARDIUM, CardiacPhases, Cine, LVSegmentation
+from .study import LV_CAVITY, CardiacPhases, Cine, LVSegmentation
 
 CLASSES = 4
 
@@ -40,7 +40,6 @@ class StudyAnatomy:
     notes         sentences on what a person put in place of the network's findings
     """
 
-    cine: Cine
     phases: CardiacPhases
     segmentation: LVSegmentation
     labels: np.ndarray
@@ -50,24 +49,6 @@ class StudyAnatomy:
     judged: np.ndarray
     function: dict
     notes: tuple[str, ...] = ()
-
-    def slice_quality(self) -> list[dict]:
-        """Per slice: index, level, valid, flags, and quality, 0…1 or None without an LV.
-
-        Quality is the Dice that the network expects of its own LV outline, the lower of ED and ES: the
-        overlap of its labels with its probabilities. Reviewed labels are certain and count as 1.
-        """
-        expected = np.stack([_expected_dice(masks) for masks in (self.segmentation.ed, self.segmentation.es)])
-        return [
-            {
-                "index": s,
-                "level": self.levels[s],
-                "valid": bool(self.judged[s]),
-                "quality": None if np.isnan(expected[:, s]).any() else float(expected[:, s].min()),
-                "flags": list(self.flags[s]),
-            }
-            for s in range(self.cine.n_slices)
-        ]
 
 
 def segment(
@@ -110,7 +91,6 @@ def segment(
     levels = slice_levels(labels_ed, cine.geometries)
     flags, judged = slice_flags(labels_ed, labels_es, cine.geometries, levels, insertions)
     return StudyAnatomy(
-        cine=cine,
         phases=phases,
         segmentation=LVSegmentation(*masks, insertions),
         labels=labels,
@@ -121,14 +101,6 @@ def segment(
         function=ventricular_function(labels_ed, labels_es, cine.geometries),
         notes=tuple(notes),
     )
-
-
-def _expected_dice(masks: np.ndarray) -> np.ndarray:
-    """(S, 4, R, C) probabilities -> (S,) Dice of the LV's labels with its probabilities, NaN without."""
-    hard = np.isin(masks.argmax(axis=1), (LV_MYOCARDIUM, LV_CAVITY))
-    soft = masks[:, LV_MYOCARDIUM] + masks[:, LV_CAVITY]
-    overlap, total = (hard * soft).sum(axis=(1, 2)), (hard + soft).sum(axis=(1, 2))
-    return np.where(hard.any(axis=(1, 2)), 2 * overlap / np.maximum(total, 1e-6), np.nan)
 
 
 def load_segmenter(device: torch.device) -> Segmenter:

@@ -30,7 +30,7 @@ def run(args, reporter) -> None:
     reporter("read", 0.0)
     cine = load_cine(args.study)
     found = segment(cine, options_of(args, cine), progress=reporter)
-    files = write_segmentation(found, args.output, all_phases=args.all_phases)
+    files = write_segmentation(cine, found, args.output, all_phases=args.all_phases)
     function = found.function
     reporter.say(f"ED phase {found.phases.ed}, ES phase {found.phases.es} of {found.phases.count}")
     reporter.say(
