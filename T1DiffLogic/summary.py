@@ -12,12 +12,12 @@ def summary_of(result: dict, output: Path) -> list[str]:
     phases, function = result["phases"], result["function"]
     lines = [
         f"ED phase {phases['ed']}, ES phase {phases['es']} of {phases['count']} (counted from 0); "
-        f"EDV {_number(function['edv_ml'])} mL, ESV {_number(function['esv_ml'])} mL, "
-        f"EF {_number(function['ef_percent'])} %",
+        f"EDV {number(function['edv_ml'])} mL, ESV {number(function['esv_ml'])} mL, "
+        f"EF {number(function['ef_percent'])} %",
         "",
         *_segments(result),
         "",
-        f"Global T1 {_number(result['global']['mean_ms'])} ms over {result['global']['n']} pixels",
+        f"Global T1 {number(result['global']['mean_ms'])} ms over {result['global']['n']} pixels",
     ]
     if result["agreement"] is not None:
         lines.append(_agreement(result["agreement"]))
@@ -42,8 +42,8 @@ def _segments(result: dict) -> list[str]:
         spread = f" ± {row['uncertainty_ms']:.0f}" if row["uncertainty_ms"] is not None else ""
         scar = f"{row['scar_fraction']:.0%}" if row["scar_fraction"] is not None else "–"
         rows.append(
-            f"{row['id']:>2} {row['name']:<21}{_number(row['mean_ms']) + spread + ' ms':>18}"
-            f"{_number(native.get(row['id'])) + ' ms':>12}{scar:>7}"
+            f"{row['id']:>2} {row['name']:<21}{number(row['mean_ms']) + spread + ' ms':>18}"
+            f"{number(native.get(row['id'])) + ' ms':>12}{scar:>7}"
         )
     return rows
 
@@ -53,9 +53,10 @@ def _agreement(agreement: dict) -> str:
     r = f"{agreement['pearson_r']:.2f}" if agreement["pearson_r"] is not None else "–"
     return (
         f"Agreement with the native map over {agreement['n_segments']} segments: R {r}, "
-        f"bias {_number(agreement['bias_ms'])} ms, limits {_number(low)} to {_number(high)} ms"
+        f"bias {number(agreement['bias_ms'])} ms, limits {number(low)} to {number(high)} ms"
     )
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """A whole number, or a dash for what is not known."""
     return "–" if value is None else f"{value:.0f}"

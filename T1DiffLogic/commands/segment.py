@@ -25,6 +25,7 @@ def run(args, reporter) -> None:
     from ..loading import load_cine
     from ..outputs import check_writable, write_segmentation
     from ..segmentation import segment
+    from ..summary import number
 
     check_writable(args.output)
     reporter("read", 0.0)
@@ -34,8 +35,8 @@ def run(args, reporter) -> None:
     function = found.function
     reporter.say(f"ED phase {found.phases.ed}, ES phase {found.phases.es} of {found.phases.count}")
     reporter.say(
-        f"EDV {function['edv_ml']:.0f} mL, ESV {function['esv_ml']:.0f} mL, "
-        f"EF {function['ef_percent']:.0f} %, mass {function['mass_g']:.0f} g"
+        f"EDV {number(function['edv_ml'])} mL, ESV {number(function['esv_ml'])} mL, "
+        f"EF {number(function['ef_percent'])} %, mass {number(function['mass_g'])} g"
     )
     reporter.say(f"written to {args.output}: {', '.join(sorted(files))}")
     reporter.event("done", output=str(args.output), status="ok")

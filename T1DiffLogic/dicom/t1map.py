@@ -143,11 +143,12 @@ def to_ms(candidates: list[tuple[str, np.ndarray]]) -> tuple[np.ndarray, str]:
 
 
 def tissue_medians(values_ms: np.ndarray) -> tuple[float, float] | None:
-    """Medians (ms) of the shorter and the longer of two T1 classes in the middle of the images.
+    """Medians (ms) of the myocardium-like and the blood-like T1 class in the middle of the images.
 
-    The map is not segmented yet, so Otsu's threshold over the tissue range in the central half of
-    each side stands for the boundary between myocardium and blood. None when fewer than a tenth of
-    the pixels that hold a value are tissue, or a class median leaves its range.
+    The map is not segmented yet, so Otsu's thresholds over the tissue range in the central half of
+    each side stand for the boundaries: first one, between myocardium and blood; where the liver or
+    fat in view pulls the lower class out of its range, two, the lowest class being those. None when
+    fewer than a tenth of the pixels that hold a value are tissue, or a median leaves its range.
     """
     rows, columns = values_ms.shape[-2:]
     centre = values_ms[..., rows // 4 : rows - rows // 4, columns // 4 : columns - columns // 4]
@@ -155,23 +156,33 @@ def tissue_medians(values_ms: np.ndarray) -> tuple[float, float] | None:
     tissue = held[(held >= _TISSUE_MS[0]) & (held <= _TISSUE_MS[1])]
     if tissue.size < 20 or tissue.size < _MIN_SHARE * held.size:
         return None
-    counts, edges = np.histogram(tissue, bins=105, range=_TISSUE_MS)
-    centres = (edges[1:] + edges[:-1]) / 2
-    below = np.cumsum(counts)
-    above = tissue.size - below
-    total = np.cumsum(counts * centres)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        difference = total / below - (total[-1] - total) / above
-        between = np.where((below > 0) & (above > 0), below * above * difference**2, 0)
-    threshold = edges[between.argmax() + 1]
-    low, high = tissue[tissue < threshold], tissue[tissue >= threshold]
-    if min(low.size, high.size) < 0.02 * tissue.size:
-        return None
-    medians = float(np.median(low)), float(np.median(high))
-    # The classes are cut by a threshold, not by contours: partial volume pulls both medians inward
-    # or, with fat and liver in view, the lower one down. Hence a tenth of slack on the lower bounds.
-    plausible = (
-        0.9 * MYOCARDIUM_MS[0] <= medians[0] <= MYOCARDIUM_MS[1]
-        and 0.9 * BLOOD_MS[0] <= medians[1] <= 1.05 * BLOOD_MS[1]
-    )
-    return medians if plausible else None
+    for classes in (2, 3):
+        parts = _otsu(tissue, classes)
+        if min(part.size for part in parts) < 0.02 * tissue.size:
+            continue
+        low, high = (float(np.median(part)) for part in parts[-2:])
+        # The classes are cut by a threshold, not by contours: partial volume pulls both medians
+        # inward. Hence a tenth of slack on the lower bounds.
+        if (
+            0.9 * MYOCARDIUM_MS[0] <= low <= MYOCARDIUM_MS[1]
+            and 0.9 * BLOOD_MS[0] <= high <= 1.05 * BLOOD_MS[1]
+        ):
+            return low, high
+    return None
+
+
+def _otsu(values: np.ndarray, classes: int) -> list[np.ndarray]:
+    """`values` (n,) cut into 2 or 3 classes, ascending, of the largest variance between them (Otsu 1979)."""
+    counts, edges = np.histogram(values, bins=105, range=_TISSUE_MS)
+    size = np.append(0, np.cumsum(counts))
+    total = np.append(0, np.cumsum(counts * (edges[1:] + edges[:-1]) / 2))
+    cuts = np.arange(len(edges))
+    lower, upper = np.meshgrid(cuts, cuts, indexing="ij") if classes == 3 else (np.zeros_like(cuts), cuts)
+    between = np.zeros(upper.shape)
+    for a, b in ((np.zeros_like(upper), lower), (lower, upper), (upper, np.full_like(upper, cuts[-1]))):
+        n = np.maximum(size[b] - size[a], 1)
+        between += (total[b] - total[a]) ** 2 / n
+    between[lower > upper] = 0
+    best = np.unravel_index(between.argmax(), between.shape)
+    bounds = edges[[lower[best], upper[best]]] if classes == 3 else edges[[upper[best]]]
+    return [values[np.digitize(values, bounds) == k] for k in range(classes)]

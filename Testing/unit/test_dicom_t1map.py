@@ -125,6 +125,16 @@ def test_medians_see_two_classes_whatever_lies_around():
     assert tissue_medians(values * 0) is None
 
 
+def test_liver_in_view_does_not_hide_the_heart():
+    rng = np.random.default_rng(2)
+    values = rng.normal(690, 70, (1, 80, 80))
+    values[0, 26:54, 26:54] = rng.normal(1210, 60, (28, 28))
+    values[0, 31:49, 31:49] = rng.normal(1720, 60, (18, 18))
+    low, high = tissue_medians(values)
+    assert abs(low - 1210) < 30 and abs(high - 1720) < 30
+    assert all(tissue_medians(values * k) is None for k in (0.01, 0.1, 10, 100))
+
+
 def test_negative_and_missing_values_become_no_value():
     t1 = t1_slices().values_ms.copy()
     t1[0, 0, 0], t1[0, 0, 1] = -50, np.nan
