@@ -24,7 +24,7 @@ demo: $(STAMP)
 	$(BIN)/python -m T1DiffLogic demo -o $(OUT)
 
 test: $(STAMP)
-	$(THREADS) $(BIN)/python -m pytest -n $(JOBS) -q Testing
+	$(THREADS) $(BIN)/python -m pytest -n $(JOBS) --dist loadfile -q Testing
 
 bench: $(STAMP)
 	$(BIN)/python -m pytest -q -o python_files='bench_*.py' Testing/benchmark
