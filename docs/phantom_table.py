@@ -65,7 +65,7 @@ def infarct_size(hearts: Hearts, grow: float, deeper: float) -> torch.Tensor:
 
 def main() -> None:
     seeds = SEEDS["validation"][:COUNT]
-    print(f"| {COUNT} hearts, seeds from {seeds[0]} | digital | published |\n|---|---|---|")
+    print(f"| {COUNT} hearts, seeds from {seeds[0]} | digital | reference |\n|---|---|---|")
     healthy = sample_hearts(seeds, infarcted=False)
     published = {
         False: ("160 ± 27", "54 ± 14", "67 ± 5", "134 ± 21", "6.3 ± 1.1"),
