@@ -21,9 +21,11 @@ def summary_of(result: dict, output: Path) -> list[str]:
     ]
     if result["agreement"] is not None:
         lines.append(_agreement(result["agreement"]))
-    flagged = [s for s in result["slices"] if not s["valid"]]
-    lines += [f"Slice {s['index']} is not judged: {', '.join(s['flags'])}" for s in flagged]
     shared = [f for f in result["slices"][0]["flags"] if all(f in s["flags"] for s in result["slices"])]
+    for entry in result["slices"]:
+        own = ", ".join(flag for flag in entry["flags"] if flag not in shared)
+        if own:
+            lines.append(f"Slice {entry['index']}{'' if entry['valid'] else ' is not judged'}: {own}")
     lines += [f"All slices: {flag}" for flag in shared]
     seconds = result["seconds"]
     times = ", ".join(f"{stage} {value:.1f} s" for stage, value in seconds.items())
@@ -36,14 +38,14 @@ def summary_of(result: dict, output: Path) -> list[str]:
 def _segments(result: dict) -> list[str]:
     compared = result["agreement"]["segments"] if result["agreement"] is not None else []
     native = {row["id"]: row["native_mean_ms"] for row in compared}
-    head = f"{'AHA segment':<24}{'synthetic T1':>18}{'native T1':>12}{'scar':>7}"
+    head = f"{'AHA segment':<24}{'synthetic T1':>18}{'scar':>7}{'native T1' if compared else '':>12}"
     rows = [head, "-" * len(head)]
     for row in result["segments"]:
         spread = f" ± {row['uncertainty_ms']:.0f}" if row["uncertainty_ms"] is not None else ""
         scar = f"{row['scar_fraction']:.0%}" if row["scar_fraction"] is not None else "–"
+        beside = f"{number(native[row['id']]) + ' ms':>12}" if compared else ""
         rows.append(
-            f"{row['id']:>2} {row['name']:<21}{number(row['mean_ms']) + spread + ' ms':>18}"
-            f"{number(native.get(row['id'])) + ' ms':>12}{scar:>7}"
+            f"{row['id']:>2} {row['name']:<21}{number(row['mean_ms']) + spread + ' ms':>18}{scar:>7}{beside}"
         )
     return rows
 
