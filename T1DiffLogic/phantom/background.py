@@ -66,7 +66,9 @@ def _ellipse(x, y, cx, cy, rx, ry, edge):
     return coverage((value - 1) / gradient.clamp_min(1e-4), edge)
 
 
-def paint_background(around: Surroundings, planes: Planes, inks: dict, warp: torch.Tensor, lobes: torch.Tensor):
+def paint_background(
+    around: Surroundings, planes: Planes, inks: dict, warp: torch.Tensor, lobes: torch.Tensor
+) -> torch.Tensor:
     """(B, C, H, W) signal of everything but the heart.
 
     inks     name -> (B, C) signal of each of INKS
@@ -95,9 +97,11 @@ def paint_background(around: Surroundings, planes: Planes, inks: dict, warp: tor
     rim = skin + column(around.muscle)
     inside = _ellipse(x, y, *centre, half[0] - rim, half[1] - rim, edge)
     canvas = paint(canvas, "lung", inside)
-    canvas = paint(canvas, "blood", inside * ((lobes[:, 0] - column(around.vessel_level)) * 2).clamp(0, 1) * 0.8)
+    vessels = ((lobes[:, 0] - column(around.vessel_level)) * 2).clamp(0, 1)
+    canvas = paint(canvas, "blood", inside * vessels * 0.8)
+    bed_centre = (x.new_tensor(-14.0), x.new_tensor(-4.0))
     medium = around.mediastinum
-    heart_bed = _ellipse(x, y, x.new_tensor(-14.0), x.new_tensor(-4.0), column(medium[:, 0]), column(medium[:, 1]), edge)
+    heart_bed = _ellipse(x, y, *bed_centre, column(medium[:, 0]), column(medium[:, 1]), edge)
     patches = ((lobes[:, 1] + 0.3) * 3).clamp(0, 1)  # mediastinal fat comes in lobes, lung between
     canvas = paint(canvas, "fat", inside * heart_bed * patches * 0.8)
     below = coverage(y - column(around.liver_top) - column(around.liver_slope) * (x + 20), edge)

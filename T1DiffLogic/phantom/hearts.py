@@ -91,7 +91,9 @@ class Hearts:
         return len(self.seeds)
 
 
-def _lesion(d: Draws, active: torch.Tensor, scarred: torch.Tensor, chronic: torch.Tensor, wide: bool) -> Lesion:
+def _lesion(
+    d: Draws, active: torch.Tensor, scarred: torch.Tensor, chronic: torch.Tensor, wide: bool
+) -> Lesion:
     territory = d.choice([0.46, 0.38, 0.16])  # LAD, RCA, LCX
     centre = torch.tensor([115.0, 245.0, 335.0], device=d.u.device)[territory] + d.normal(0, 14)
     along = torch.tensor([0.36, 0.62, 0.60], device=d.u.device)[territory] + d.normal(0, 0.09)

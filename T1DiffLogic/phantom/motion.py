@@ -35,7 +35,8 @@ def _profile(hearts: Hearts, u: torch.Tensor, start: float) -> torch.Tensor:
 def _harmonics(waves: torch.Tensor, angle: torch.Tensor, orders) -> torch.Tensor:
     total = torch.zeros_like(angle)
     for i, order in enumerate(orders):
-        total = total + _like(waves[:, i, 0], angle) * torch.cos(order * (angle - _like(waves[:, i, 1], angle)) * RAD)
+        amplitude, phase = (_like(waves[:, i, k], angle) for k in range(2))
+        total = total + amplitude * torch.cos(order * (angle - phase) * RAD)
     return total
 
 
@@ -133,7 +134,8 @@ class Ventricle:
         b = len(self.hearts)
         activity = torch.full((b, 1, 1), float(s), device=self.length.device)
         stretch = self.stretch(activity)
-        z = u[None, :, None] * stretch * self.length[:, None, None] * torch.ones(1, 1, len(angle), device=u.device)
+        z = u[None, :, None] * stretch * self.length[:, None, None]
+        z = z.expand(-1, -1, len(angle))
         endo, epi, _, _ = self.radii(z, angle[None, None].expand_as(z), activity.expand_as(z))
         height = (stretch[:, 0, 0] * self.length) / len(u)
         cavity = math.pi * endo.square().mean(-1).sum(-1) * height / 1000

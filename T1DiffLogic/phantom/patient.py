@@ -81,7 +81,9 @@ def _frame(d: Draws, view_degrees: float) -> _Frame:
     return _Frame(apex, to_apex, c * lateral - s * anterior, s * lateral + c * anterior)
 
 
-def _planes(heights, thickness: float, pixel: float, centres, rotation: float, view: float, size: int) -> Planes:
+def _planes(
+    heights, thickness: float, pixel: float, centres, rotation: float, view: float, size: int
+) -> Planes:
     n = len(heights)
 
     def full(value):
@@ -160,7 +162,9 @@ def digital_patient(
         images=np.round(np.stack(images) * gain),
         geometries=tuple(frame.geometry(h, centre, size, pixel, thickness) for h in heights),
         trigger_ms=trigger,
-        source=CineSource(path="digital phantom", vendor="phantom", field_strength_t=3.0, heart_rate_bpm=rate),
+        source=CineSource(
+            path="digital phantom", vendor="phantom", field_strength_t=3.0, heart_rate_bpm=rate
+        ),
     )
 
     # the T1 slices lie at three of the cine's positions, as planned from it

@@ -56,7 +56,9 @@ def coverage(distance: torch.Tensor, edge: torch.Tensor) -> torch.Tensor:
     return (0.5 - distance / edge).clamp(0, 1)
 
 
-def smooth_field(generator: torch.Generator, batch: int, channels: int, cells: int, size: int) -> torch.Tensor:
+def smooth_field(
+    generator: torch.Generator, batch: int, channels: int, cells: int, size: int
+) -> torch.Tensor:
     """(batch, channels, size, size) smooth Gaussian field of SD about 1, `cells` bumps across."""
     device = generator.device
     coarse = torch.randn(batch, channels, cells + 3, cells + 3, generator=generator, device=device)

@@ -166,7 +166,8 @@ class DigitalScan:
         level = wall.level[:, :, None, None]
         # a wall that is oblique to the plane fades over the slice thickness
         obliquity = ((0.30 - level) / 0.30).clamp(0, 1) * 0.9 + 0.12
-        edge = (col(self.planes.pixel).square() + (obliquity * col(self.planes.thickness)).square() * 0.25).sqrt()
+        slant = obliquity * col(self.planes.thickness)
+        edge = (col(self.planes.pixel).square() + slant.square() * 0.25).sqrt()
         above = torch.sigmoid((level - 1.0) / 0.012)  # share of the slice above the base plane
         inside = (col(z) > 0).float()
         ventricle = (1 - above) * inside
@@ -197,7 +198,8 @@ class DigitalScan:
         for i in range(2):
             at, size_mm, gap = (col(h.papillaries[:, i, k]) for k in range(3))
             out = (reach - size_mm * 0.9) * (1 - gap)
-            blob = ((x - out * torch.cos(at * RAD)).square() + (y - out * torch.sin(at * RAD)).square()).sqrt()
+            dx, dy = x - out * torch.cos(at * RAD), y - out * torch.sin(at * RAD)
+            blob = (dx.square() + dy.square()).sqrt()
             papillary = torch.maximum(papillary, coverage(blob - size_mm, edge) * seen * cavity)
 
         depth = ((radius - endo) / (epi - endo).clamp_min(0.5)).clamp(0, 1)
@@ -309,9 +311,10 @@ class DigitalScan:
         Returns T1 (B, H, W) in ms and labels uint8 (B, H, W).
         """
         h, sc = self.hearts, self.scanner
-        b, n = len(h), self.planes.size
+        b = len(h)
         inks = {
-            name: molli_signal(self._true_t1[name], t.t2_ms, t.density, h.heart_rate) for name, t in h.tissues.items()
+            name: molli_signal(self._true_t1[name], t.t2_ms, t.density, h.heart_rate)
+            for name, t in h.tissues.items()
         }
         inks["air"] = torch.zeros_like(inks["blood"])
         inks["bone"] = 0.5 * inks["fat"]
