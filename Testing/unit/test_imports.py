@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "T1DiffLogic"
 
-BASE = {"study", "errors", "options", "progress", "resources", "versions", "devices", "look_locker", "stack_volume"}
+BASE = set("study errors options progress resources versions devices look_locker stack_volume".split())
 READING = BASE | {"dicom", "loading", "nrrd_files", "review_files", "volumes"}
 HEART = BASE | {"anatomy", "engine"}
 SPINE = READING | HEART | {"synthesis", "sampling", "segmentation", "statistics", "model"}
