@@ -176,7 +176,8 @@ class T1Diff(nn.Module):
         generator: torch.Generator | None = None,
         draws_per_slice: int = 1,
     ) -> dict[str, Tensor]:
-        """Losses of one step: {'loss', 'diffusion', 'mean'} (0-dim float32).
+        """Losses of one step: {'loss', 'diffusion_loss', 'diffusion', 'mean'}
+        (0-dim float32, the last two detached; 'diffusion_loss' is the diffusion's share of 'loss').
 
         target            (B,1,H,W) normalised T1
         weight            (B,1,H,W) ≥ 0, per pixel; 0 where the map says nothing (air)
@@ -188,13 +189,10 @@ class T1Diff(nn.Module):
         """
         config = self.config
         if self.mean is not None:
-            error = (target - conditions.mean) / config.residual_scale
-            per_pixel = config.mean_l1 * error.abs() + (1 - config.mean_l1) * F.huber_loss(
-                error, torch.zeros_like(error), reduction="none"
-            )
-            mean_loss = (weight * per_pixel).sum() / weight.sum().clamp_min(1e-6)
+            mean_loss = self.mean_loss(conditions, target, weight)
             # where the target says nothing, the diffusion adds nothing to the mean
-            z_0 = torch.where(weight > 0, error.detach(), torch.zeros_like(error))
+            error = (target - conditions.mean.detach()) / config.residual_scale
+            z_0 = torch.where(weight > 0, error, torch.zeros_like(error))
         else:
             mean_loss = torch.zeros((), device=target.device)
             z_0 = target
@@ -215,9 +213,19 @@ class T1Diff(nn.Module):
         diffusion = (self.timestep_weight[t] * squared).mean()
         return {
             "loss": diffusion + config.mean_weight * mean_loss,
+            "diffusion_loss": diffusion,
             "diffusion": diffusion.detach(),
             "mean": mean_loss.detach(),
         }
+
+    def mean_loss(self, conditions: Conditions, target: Tensor, weight: Tensor) -> Tensor:
+        """0-dim float32: weighted L1 and Huber loss of the mean map, in units of `residual_scale`."""
+        config = self.config
+        error = (target - conditions.mean) / config.residual_scale
+        per_pixel = config.mean_l1 * error.abs() + (1 - config.mean_l1) * F.huber_loss(
+            error, torch.zeros_like(error), reduction="none"
+        )
+        return (weight * per_pixel).sum() / weight.sum().clamp_min(1e-6)
 
     # sampling
 

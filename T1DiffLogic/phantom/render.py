@@ -118,17 +118,24 @@ class DigitalScan:
                 for s, z in zip(seeds, planes.height)
             ]
         self._x, self._y = planes.heart_coordinates()
-        # drawn once: cine and T1 map must show the same surroundings
-        self._warp = self._field(2, 5) * 6.0
-        self._lobes = torch.cat([self._field(1, 26), self._field(1, 7)], dim=1)
+        # of the heart, not of the examination: cine, T1 map and repeat must show the same surroundings
+        place = self._generators
+        if not self._shared:
+            place = [
+                field_generator(s * 1024 + int(round(float(z) * 4)), "surroundings", hearts.device)
+                for s, z in zip(hearts.seeds, planes.height)
+            ]
+        self._warp = self._field(2, 5, place) * 6.0
+        self._lobes = torch.cat([self._field(1, 26, place), self._field(1, 7, place)], dim=1)
         self._true_t1 = {name: true_t1(t) for name, t in hearts.tissues.items()}
 
     # --- random fields -------------------------------------------------------------------------
-    def _field(self, channels: int, cells: int) -> torch.Tensor:
+    def _field(self, channels: int, cells: int, generators=None) -> torch.Tensor:
         n = self.planes.size
+        generators = generators or self._generators
         if self._shared:
-            return smooth_field(self._generators[0], len(self.hearts), channels, cells, n)
-        return fields_per_seed(self._generators, channels, cells, n)
+            return smooth_field(generators[0], len(self.hearts), channels, cells, n)
+        return fields_per_seed(generators, channels, cells, n)
 
     def _noise(self, shape) -> torch.Tensor:
         if self._shared:

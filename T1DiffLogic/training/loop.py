@@ -39,7 +39,8 @@ class Run:
 
     folder       holds training_state.pt (to resume), log.csv
     max_minutes  budget of training time, earlier sittings counted in
-    The learning rate follows the share of the budget used: 2 % warm-up, then cosine to 2 %.
+    The learning rate warms up over 200 updates and follows a cosine to 2 % over the share of the
+    budget used, or of the stage that the caller is in.
     """
 
     def __init__(self, model: nn.Module, folder: Path, max_minutes: float, lr: float, resume: bool):
@@ -65,9 +66,12 @@ class Run:
     def finished(self) -> bool:
         return self.elapsed >= self.budget
 
-    def step(self, loss: torch.Tensor) -> float:
-        """One update; returns the gradient norm. A non-finite loss is skipped, never applied."""
-        share = min(self.elapsed / self.budget, 1.0)
+    def step(self, loss: torch.Tensor, share: float | None = None) -> float:
+        """One update; returns the gradient norm. A non-finite loss is skipped, never applied.
+
+        share  0…1 of the learning-rate schedule; None is that of the whole budget
+        """
+        share = min(self.elapsed / self.budget if share is None else share, 1.0)
         rate = min(self.steps / 200, 1.0) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))
         for group in self.optimiser.param_groups:
             group["lr"] = self.lr * rate

@@ -111,13 +111,13 @@ def _cpu_generator(seeds, purpose: int) -> torch.Generator:
 def soften_masks(labels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """(B, H, W) true labels -> (B, 4, H, W) probabilities as an imperfect segmenter would give them.
 
-    Outlines are displaced by a smooth field of up to 2 pixels and blurred; a third stay hard, as a
+    Outlines are displaced by a smooth field of about a pixel and blurred; a third stay hard, as a
     clinician's corrected contours are.
     """
     b, h, w = labels.shape
     device = labels.device
     masks = F.one_hot(labels.long(), 4).permute(0, 3, 1, 2).float()
-    amplitude = torch.rand(b, 1, 1, 1, generator=generator, device=device) * 1.6
+    amplitude = torch.rand(b, 1, 1, 1, generator=generator, device=device) * 1.1
     shift = smooth_field(generator, b, 2, 6, h) * amplitude * (2 / h)
     axis = torch.linspace(-1, 1, h, device=device)
     grid = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1)[None] + shift.permute(0, 2, 3, 1)

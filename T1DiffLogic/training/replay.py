@@ -18,7 +18,7 @@ from ..phantom.draws import SEEDS
 def _render_forever(render: Callable, start: int, batch: int, outbox, stop) -> None:
     torch.set_num_threads(1)
     for index, seeds in enumerate(training_seeds(start, batch)):
-        item = {name: value.numpy() for name, value in render(seeds, wide=index % 3 != 0).items()}
+        item = {name: value.numpy() for name, value in render(seeds, wide=index % 2 != 0).items()}
         # a parent that was killed sets no event: then end by ourselves
         while not stop.is_set() and mp.parent_process().is_alive():
             try:
@@ -45,8 +45,8 @@ def training_seeds(start: int, batch: int) -> Iterator[list[int]]:
 class Renderer:
     """Renders training hearts in `workers` processes (0: in this one, on `device`, as a GPU wants).
 
-    render(seeds, wide=bool, device=...) -> dict of tensors with the hearts along dimension 0. Two
-    batches in three are of the wide distribution, one is physiological.
+    render(seeds, wide=bool, device=...) -> dict of tensors with the hearts along dimension 0. Every
+    other batch is of the wide distribution, the rest physiological.
     """
 
     def __init__(self, render: Callable, start: int, batch: int, workers: int, device="cpu"):
@@ -70,7 +70,7 @@ class Renderer:
             seeds = next(training_seeds(self.next_seed, self._batch))
             self._index += 1
             self.next_seed = seeds[-1] + 1
-            return self._render(seeds, wide=self._index % 3 != 0, device=self._device)
+            return self._render(seeds, wide=self._index % 2 != 0, device=self._device)
         while True:
             try:
                 position, item = self._outbox.get(timeout=1.0 if wait else 0.0)

@@ -24,16 +24,34 @@ STEPS_PER_RENDER = 3
 """Training steps between two rendered batches: a heart is seen three times, in different views."""
 
 
-class TrainingStep(nn.Module):
-    """Conditions and losses of one batch in one call, so that a compiler sees the whole step."""
+MEAN_SHARE = 0.7
+"""Share of the budget in which a residual model learns its mean alone. Diffusion learns a mean far
+slower than regression does, and only around a good mean is the residual what it has to learn."""
+
+
+class MeanStep(nn.Module):
+    """First stage of a residual model: E_m, the morphology encoder and the mean decoder."""
 
     def __init__(self, model: T1Diff):
         super().__init__()
         self.model = model
 
     def forward(self, cine, soft_ed, soft_es, target, weight):
-        conditions = self.model.encode(cine, soft_ed, soft_es)
-        return self.model.training_step_losses(conditions, target, weight)
+        return self.model.mean_loss(self.model.encode(cine, soft_ed, soft_es), target, weight)
+
+
+class DiffusionStep(nn.Module):
+    """Conditions and Eq. 6; a residual model's conditions stand still meanwhile, the others learn."""
+
+    def __init__(self, model: T1Diff):
+        super().__init__()
+        self.model = model
+
+    def forward(self, cine, soft_ed, soft_es, target, weight):
+        with torch.set_grad_enabled(self.model.mean is None):
+            conditions = self.model.encode(cine, soft_ed, soft_es)
+        draws = 1 if self.model.mean is None else 2
+        return self.model.training_step_losses(conditions, target, weight, draws_per_slice=draws)["diffusion_loss"]
 
 
 @dataclass
@@ -94,8 +112,9 @@ def train_synthesis(
     torch.manual_seed(0)
     config = T1DiffConfig.preset(preset)
     model = T1Diff(config).to(device, memory_format=torch.channels_last)
-    step = TrainingStep(model)
-    forward = torch.compile(step) if compiled else step
+    stages = {"mean": MeanStep(model), "diffusion": DiffusionStep(model)}
+    if compiled:
+        stages = {name: torch.compile(stage) for name, stage in stages.items()}
     run = Run(model, out, max_minutes, lr, resume)
     net = load(segmenter, "gf_unet").to(device, memory_format=torch.channels_last) if segmenter else None
     renderer = Renderer(
@@ -144,17 +163,18 @@ def train_synthesis(
             inputs = engine_inputs(drawn, generator, predicted)
             if len(features) < 200:
                 features.append(intensity_features(inputs["cine"], inputs["soft_ed"]).cpu())
+            stage, share = stage_of(run.elapsed / run.budget, config.residual)
             with amp():
-                losses = forward(
+                loss = stages[stage](
                     inputs["cine"], inputs["soft_ed"], inputs["soft_es"],
                     model.normalise(inputs["t1_ms"]), inputs["weight"],
                 )  # fmt: skip
-            run.step(losses["loss"])
-            history.append((float(losses["mean"]), float(losses["diffusion"])))
+            run.step(loss, share)
+            history.append(float(loss.detach()))
             if run.elapsed - last_report > 240 or run.finished:
                 last_report = run.elapsed
-                mean, diffusion = (sum(column) / len(history) for column in zip(*history))
-                say(run.log(mean_loss=mean, diffusion_loss=diffusion, pool=pool.filled, **maps(2)))
+                loss = sum(history) / len(history)
+                say(run.log(stage=stage, loss=loss, pool=pool.filled, **maps(2)))
                 history.clear()
                 run.save(renderer.next_seed)
     finally:
@@ -169,6 +189,15 @@ def train_synthesis(
         "intensity": intensity_statistics(torch.cat(features)),
     }
     save(final, out, metadata)
+
+
+def stage_of(share: float, residual: bool) -> tuple[str, float]:
+    """(stage, share of it done) at a share of the budget: the mean first, then the diffusion."""
+    if not residual:
+        return "diffusion", share
+    if share < MEAN_SHARE:
+        return "mean", share / MEAN_SHARE
+    return "diffusion", (share - MEAN_SHARE) / (1 - MEAN_SHARE)
 
 
 def intensity_statistics(features: torch.Tensor) -> dict:
