@@ -299,8 +299,15 @@ class Synthesis:
 
     def __post_init__(self):
         s, _, r, c = self.cine.images.shape
-        for name, dtype in (("t1_ms", np.float32), ("sd_ms", np.float32), ("valid", np.uint8), ("aha", np.uint8)):
-            object.__setattr__(self, name, _frozen(getattr(self, name), dtype, (s, r, c), f"Synthesis.{name}"))
+        for name, dtype in (
+            ("t1_ms", np.float32),
+            ("sd_ms", np.float32),
+            ("valid", np.uint8),
+            ("aha", np.uint8),
+        ):
+            object.__setattr__(
+                self, name, _frozen(getattr(self, name), dtype, (s, r, c), f"Synthesis.{name}")
+            )
         samples = _frozen(self.samples_ms, np.float32, (None, s, r, c), "Synthesis.samples_ms")
         object.__setattr__(self, "samples_ms", samples)
         if self.native_ms is not None:

@@ -127,7 +127,9 @@ def _motion(frames: np.ndarray) -> np.ndarray:
 def _blurred(images: np.ndarray, sigma: float) -> np.ndarray:
     return np.stack(
         [
-            sitk.GetArrayFromImage(sitk.DiscreteGaussian(sitk.GetImageFromArray(i.astype(np.float32)), sigma**2))
+            sitk.GetArrayFromImage(
+                sitk.DiscreteGaussian(sitk.GetImageFromArray(i.astype(np.float32)), sigma**2)
+            )
             for i in images
         ]
     )

@@ -106,7 +106,9 @@ def training_segment_means(n: int = 40) -> np.ndarray:
     for seed in SEEDS["train"][5_000_000 : 5_000_000 + n]:
         patient = digital_patient(seed, phases=2)
         labels, geometries = patient.t1_labels, patient.t1.geometries
-        numbers = aha_labels(labels, rv_insertions(labels, geometries), slice_levels(labels, geometries), geometries)
+        numbers = aha_labels(
+            labels, rv_insertions(labels, geometries), slice_levels(labels, geometries), geometries
+        )
         np.add.at(total, numbers, patient.t1.values_ms)
         np.add.at(count, numbers, 1)
     return (total / np.maximum(count, 1))[1:]
@@ -138,7 +140,9 @@ def summary(rows: list[dict], patients: list[dict], means: np.ndarray) -> dict:
         "segment_auc": _auc(synthetic[scar], synthetic[remote]),
         "segment_auc_native_repeat": _auc(column("repeat_ms")[scar], column("repeat_ms")[remote]),
         "segment_r_infarcted": correlation(column("synthetic_ms", infarcted), column("native_ms", infarcted)),
-        "segment_r_infarcted_repeat": correlation(column("repeat_ms", infarcted), column("native_ms", infarcted)),
+        "segment_r_infarcted_repeat": correlation(
+            column("repeat_ms", infarcted), column("native_ms", infarcted)
+        ),
         "segment_r_all": correlation(synthetic, native),
         "segment_mae_ms": float(error),
         "segment_mae_best_constant_ms": float(constant_error),
@@ -180,7 +184,9 @@ def _read(path: Path) -> list[dict]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--split", choices=("validation", "test"), default="validation")
     parser.add_argument("-n", type=int, default=30)

@@ -100,7 +100,10 @@ def segmenter_batch(seeds, *, wide: bool, device="cpu", t1_share: float = 0.15) 
     images, targets = frames.flatten(0, 1), labels.flatten(0, 1)
     if torch.rand((), generator=generator) < 2 * t1_share:
         t1, labels_t1 = scan.molli()
-        images, targets = torch.cat([images, t1.clamp_max(T1_CEILING_MS) / 1000]), torch.cat([targets, labels_t1])
+        images, targets = (
+            torch.cat([images, t1.clamp_max(T1_CEILING_MS) / 1000]),
+            torch.cat([targets, labels_t1]),
+        )
     return {"image": images.half(), "labels": targets}
 
 

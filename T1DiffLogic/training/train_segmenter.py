@@ -156,7 +156,9 @@ def train_segmenter(
     real_generator = torch.Generator().manual_seed(run.steps + 1)
     real = CavityLabels(cavity_labels, held_back=False) if cavity_labels else None
     held = CavityLabels(cavity_labels, held_back=True) if cavity_labels else None
-    valid = [segmenter_batch(list(SEEDS["validation"][i : i + 16]), wide=i % 32 != 0) for i in range(0, 64, 16)]
+    valid = [
+        segmenter_batch(list(SEEDS["validation"][i : i + 16]), wide=i % 32 != 0) for i in range(0, 64, 16)
+    ]
     images = torch.cat([v["image"] for v in valid]).float()
     labels = torch.cat([v["labels"] for v in valid]).long()
     amp = partial(torch.autocast, torch.device(device).type, torch.bfloat16)
@@ -165,7 +167,9 @@ def train_segmenter(
         shadow = GFUNet().to(device, memory_format=torch.channels_last).eval()
         run.ema.into(shadow)
         with torch.no_grad(), amp():
-            return torch.cat([shadow(c[:, None].to(device)).argmax(1).cpu() for c in standardise(x).split(16)])
+            return torch.cat(
+                [shadow(c[:, None].to(device)).argmax(1).cpu() for c in standardise(x).split(16)]
+            )
 
     last_report = run.elapsed
     running = []
@@ -196,7 +200,10 @@ def train_segmenter(
             if run.elapsed - last_report > 180 or run.finished:
                 last_report = run.elapsed
                 found = predict(images)
-                row = {f"dice_{n}": hard_dice(found, labels, k) for k, n in ((1, "rv"), (2, "myo"), (3, "cavity"))}
+                row = {
+                    f"dice_{n}": hard_dice(found, labels, k)
+                    for k, n in ((1, "rv"), (2, "myo"), (3, "cavity"))
+                }
                 if held is not None:
                     crops, cavity = held.crops(96, torch.Generator().manual_seed(5))
                     row["dice_real_cavity"] = hard_dice(predict(crops / 255) * 1, cavity * 3, LV_CAVITY)

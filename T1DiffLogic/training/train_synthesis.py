@@ -51,7 +51,9 @@ class DiffusionStep(nn.Module):
         with torch.set_grad_enabled(self.model.mean is None):
             conditions = self.model.encode(cine, soft_ed, soft_es)
         draws = 1 if self.model.mean is None else 2
-        return self.model.training_step_losses(conditions, target, weight, draws_per_slice=draws)["diffusion_loss"]
+        return self.model.training_step_losses(conditions, target, weight, draws_per_slice=draws)[
+            "diffusion_loss"
+        ]
 
 
 @dataclass
