@@ -38,7 +38,7 @@ setup: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "T1Diff needs Python 3.11, 3.12 or 3.13; set PYTHON=/path/to/python3."; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch --editable '.[scene,train,test]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch --editable '.[scene,test]'
 	@touch $(STAMP)
 
 clean:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from .errors import StudyError
 from .study import Cine, T1Map
-
-VOLUME_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr")
+from .volumes import VOLUME_SUFFIXES
 
 
 def _is_volume(path: Path) -> bool:

@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from .errors import StudyError
-from .loading import VOLUME_SUFFIXES
 from .study import LABEL_NAMES, LV_CAVITY, Cine, SliceGeometry
-from .volumes import Volume, read_volume
+from .volumes import VOLUME_SUFFIXES, Volume, read_volume
 
 GEOMETRY_TOLERANCE_MM = 1.0
 _FARTHEST_POINT_MM = 12.0

@@ -15,6 +15,7 @@ import SimpleITK as sitk
 from .errors import StudyError
 from .study import Cine, CineSource, SliceGeometry, T1Map
 
+VOLUME_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr")
 ASSUMED_CYCLE_MS = 1000.0
 MAX_VOXELS = 2**31
 _MS_PER_UNIT = {"s": 1000.0, "sec": 1000.0, "ms": 1.0, "msec": 1.0, "us": 1e-3, "usec": 1e-3}

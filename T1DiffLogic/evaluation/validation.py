@@ -3,8 +3,8 @@
     python -m T1DiffLogic.evaluation.validation --split validation -n 30 -o docs/validation
 
 Writes one CSV row per segment and per patient, as they are done, and `summary.json`. A patient that
-is in the CSV already is not done again. Controls that know nothing of the patient's cine stand beside the map: the best
-constant, and the mean of each AHA segment over training patients.
+is in the CSV already is not done again. Controls that know nothing of the patient's cine stand
+beside the map: the best constant, and the mean of each AHA segment over training patients.
 """
 
 from __future__ import annotations
