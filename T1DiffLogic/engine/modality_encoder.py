@@ -8,11 +8,10 @@ from .unet_blocks import ResidualBlock, Up, down, space_to_depth
 
 
 class ModalityEncoder(nn.Module):
-    """Cine frames (B,P,H,W) -> c_mod at H/2, H/4 and H/8, fine to coarse, with `widths` channels.
+    """Centred cine frames (B,P,H,W) -> c_mod at H/2, H/4 and H/8, fine to coarse, with `widths` channels.
 
-    The P phases are channels. The caller divides intensities by the blood signal, so that blood
-    is near 1 and myocardium near one half; the fixed centring here puts myocardium near 0, where
-    bfloat16 resolves contrasts of one percent.
+    The frames are channels; `T1Diff.encode` centres them, so that bfloat16 resolves contrasts of one
+    percent in the myocardium.
 
     decode_finest   False ends the decoder at H/4, for a noise estimator conditioned in its middle
                     layers only; the finest features are then those of the encoder
@@ -42,8 +41,8 @@ class ModalityEncoder(nn.Module):
         self.up_fine = Up(middle, fine, fine) if decode_finest else None
         self.decode_fine = ResidualBlock(fine) if decode_finest else None
 
-    def forward(self, cine: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        fine = self.encode_fine(self.embed(space_to_depth(2 * (cine - 0.5))))
+    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        fine = self.encode_fine(self.embed(space_to_depth(frames)))
         middle = self.encode_middle(self.down_middle(fine))
         coarse = self.encode_coarse(self.down_coarse(middle))
         deepest = self.bottleneck(self.down_bottleneck(coarse))

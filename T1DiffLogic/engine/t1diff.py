@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..resources import resources_folder
-from .conditions import Conditions, MeanDecoder, MorphologyEncoder, morphology
+from .conditions import Conditions, MeanDecoder, MorphologyEncoder, morphology, muscle_window
 from .diffusion import PREDICTIONS, NoiseSchedule, keyed_noise
 from .modality_encoder import ModalityEncoder
 from .noise_estimator import SCALES, NoiseEstimator
@@ -28,6 +28,7 @@ class T1DiffConfig:
 
     size                 pixels on a side of the LV-centred crop
     cine_phases          P frames that E_m sees: 1 is the ED frame alone, more are resampled from ED
+    muscle_window        E_m also sees every frame in a narrow window around the signal of the myocardium
     t1_low_ms, _high_ms  the one T1 window, mapped to [−1, 1]
     prediction           'epsilon', 'x0' or 'v'
     schedule, timesteps, zero_terminal_snr   see NoiseSchedule
@@ -44,6 +45,7 @@ class T1DiffConfig:
 
     size: int = 128
     cine_phases: int = 5
+    muscle_window: bool = True
     t1_low_ms: float = 0.0
     t1_high_ms: float = 2400.0
     prediction: str = "v"
@@ -120,7 +122,7 @@ class T1Diff(nn.Module):
         self.schedule = NoiseSchedule(config.schedule, config.timesteps, config.zero_terminal_snr)
         decode_finest = config.residual or SCALES[0] in config.condition_scales
         self.modality = ModalityEncoder(
-            config.cine_phases, config.modality_widths, config.modality_bottleneck, decode_finest
+            config.cine_phases * (2 if config.muscle_window else 1), config.modality_widths, config.modality_bottleneck, decode_finest
         )
         self.morphology = MorphologyEncoder(config.morphology_widths)
         self.mean = MeanDecoder(config.modality_widths, config.morphology_widths) if config.residual else None
@@ -156,7 +158,11 @@ class T1Diff(nn.Module):
         expected = (self.config.cine_phases, self.config.size, self.config.size)
         if cine.shape[1:] != expected:
             raise ValueError(f"cine must be (B, {', '.join(map(str, expected))}), got {tuple(cine.shape)}")
-        c_mod = self.modality(cine)
+        # blood is near 1 and myocardium near one half: centred there
+        frames = 2 * (cine - 0.5)
+        if self.config.muscle_window:
+            frames = torch.cat([frames, muscle_window(cine, soft_ed)], dim=1)
+        c_mod = self.modality(frames)
         c_mor = self.morphology(morphology(soft_ed, soft_es))
         return Conditions(c_mod, c_mor, self.mean(c_mod, c_mor) if self.mean is not None else None)
 
