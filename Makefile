@@ -7,7 +7,8 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
-OUT ?= demo_output
+# `make demo OUT=elsewhere` works; a variable OUT that happens to be in the environment does not count.
+OUT := demo_output
 JOBS ?= 2
 
 # The first interpreter on the PATH of a version that pyproject.toml allows.

@@ -89,5 +89,6 @@ class LoadedModel:
             "samples": self.samples(options),
             "device": self.device.type,
             "versions": installed_versions("torch", "numpy", "SimpleITK", "pydicom"),
+            "trained_on": self.trained_on,
             "notices": [RESEARCH_NOTICE, f"trained on {self.trained_on}", T1_SCALE_NOTICE],
         }

@@ -76,7 +76,7 @@ def write_segmentation(labels, geometries, path: Path, header=None) -> None:
     _write(_image(volume, grid), path, header)
 
 
-def write_label_sequence(labels, geometries, trigger_ms, path: Path) -> None:
+def write_label_sequence(labels, geometries, trigger_ms, path: Path, header=None) -> None:
     """Write (S, P, R, C) labels as a Slicer volume sequence (.seq.nrrd), the phases as list axis.
 
     The index is the trigger time in ms (median over the slices), as Slicer's own sequence files
@@ -87,7 +87,7 @@ def write_label_sequence(labels, geometries, trigger_ms, path: Path) -> None:
     image = sitk.JoinSeries(
         [_image(on_grid(labels[:, p], geometries, grid), grid) for p in range(labels.shape[1])]
     )
-    header = {
+    header = dict(header or {}) | {
         "NRRD_kinds[3]": "list",
         "NRRD_labels[3]": "TriggerTime",
         "NRRD_units[3]": "ms",

@@ -28,7 +28,8 @@ class SynthesisOptions:
     model                a model folder in place of the preset's
     samples              K, how many maps are drawn; the result is their mean and SD
     steps                sampler steps; for both None means the number in the model's config.json
-    seed                 of the noise; the same seed means the same map on every device
+    seed                 of the noise, which is the same on every device; the maps then differ by the
+                         rounding of the device's arithmetic alone (engine/precision.py)
     device               "auto", "cpu" or "cuda"
 
     Raises StudyError when a value is out of range.

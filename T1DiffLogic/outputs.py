@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
@@ -26,7 +25,6 @@ from .study import BACKGROUND, RESEARCH_NOTICE, T1_SCALE_NOTICE, Cine, LVSegment
 RESULT = "result.json"
 _STAGE = ".t1diff-"
 TRAINED_ON = "digital phantoms only"
-NO_SCENE_NOTE = "scene.mrb was not written: slicer-core is not installed (pip install 't1diff[scene]')"
 _LABEL_HEADER = {"T1Diff_notice": RESEARCH_NOTICE}
 _MAP_HEADER = _LABEL_HEADER | {"T1Diff_scale": T1_SCALE_NOTICE, "T1Diff_trained_on": TRAINED_ON}
 
@@ -85,9 +83,8 @@ def write_segmentation(cine: Cine, anatomy, folder, all_phases: bool = False) ->
             files |= _roles(name, nrrd_files.write_stack(labels, geometries, stage, name, _LABEL_HEADER))
         if all_phases:
             files["labels"] = "labels.seq.nrrd"
-            nrrd_files.write_label_sequence(
-                anatomy.labels, geometries, cine.trigger_ms, stage / files["labels"]
-            )
+            path = stage / files["labels"]
+            nrrd_files.write_label_sequence(anatomy.labels, geometries, cine.trigger_ms, path, _LABEL_HEADER)
         files["function"] = "function.json"
         slices = [
             {"index": s, "level": level, "judged": bool(judged), "quality": quality, "flags": list(flags)}
@@ -118,7 +115,7 @@ def study_result(synthesis: Synthesis) -> dict:
     notes = list(provenance.pop("notes", []))
     if not synthesis.cine.is_uniform():
         notes.append(f"the stack is not uniform: slices/ holds each slice, the volumes are {RESAMPLED_NOTE}")
-    provenance |= {"notice": RESEARCH_NOTICE, "trained_on": TRAINED_ON, "scale": T1_SCALE_NOTICE}
+    provenance = {"trained_on": TRAINED_ON, **provenance, "notice": RESEARCH_NOTICE, "scale": T1_SCALE_NOTICE}
     return {
         "status": "ok",
         "phases": {"ed": synthesis.phases.ed, "es": synthesis.phases.es, "count": synthesis.phases.count},
@@ -156,13 +153,13 @@ def _write_files(synthesis: Synthesis, result: dict, stage: Path, progress) -> d
         files[name] = f"{name}.png"
         draw(stage / files[name])
     progress("write", 0.6, "scene")
-    if importlib.util.find_spec("slicer") and importlib.util.find_spec("vtk"):
+    try:
         from .scene import save_scene
-
+    except StudyError as reason:
+        result["notes"].append(f"scene.mrb was not written: {reason}")
+    else:
         files["scene"] = "scene.mrb"
         save_scene(synthesis, stage / files["scene"], result)
-    else:
-        result["notes"].append(NO_SCENE_NOTE)
     progress("write", 0.9, "report")
     pictures = {name: (stage / files[name]).read_bytes() for name in ("overlay", "bullseye", "phases")}
     files["report"] = "report.html"

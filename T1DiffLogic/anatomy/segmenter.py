@@ -15,6 +15,7 @@ import torch
 
 from ..engine.checkpoint import load
 from ..engine.precision import inference_precision
+from ..errors import StudyError
 from ..resources import resources_folder
 from ..study import LV_CAVITY, LV_MYOCARDIUM, RV, Cine, T1Map
 from .intensity import T1_CEILING_MS, standardise
@@ -67,9 +68,15 @@ class Segmenter:
         return result
 
     def segment_t1(self, t1: T1Map) -> np.ndarray:
-        """(N, 4, R, C) float16 probabilities on the pixels of native T1 maps."""
+        """(N, 4, R, C) float16 probabilities on the pixels of native T1 maps; background without an LV."""
         values = np.minimum(t1.values_ms, T1_CEILING_MS)[:, None]
-        roi = self._locate(values, t1.geometries, None)
+        try:
+            roi = self._locate(values, t1.geometries, None)
+        except StudyError:
+            # no LV: the map is only compared with, and align_t1 then goes by position and notes it
+            nothing = np.zeros((t1.n_slices, 4, *t1.values_ms.shape[1:]), dtype=np.float16)
+            nothing[:, 0] = 1
+            return nothing
         crops = roi.extract(values)
         return np.stack(
             [_restored(tidied(self._soft(c), roi.pixel_mm), roi, s)[0] for s, c in enumerate(crops)]

@@ -89,6 +89,8 @@ def find_images(path) -> Listing:
             f"no DICOM image was found in {path.name or path} ({others} other files{detail}); "
             "give the folder that holds the exported cine."
         )
+    # an unreadable file has no header of its own, but it lies among files of the same patient
+    unreadable = [without_identifiers(sentence, images[0].header) for sentence in unreadable]
     return Listing(root, tuple(images), others, tuple(unreadable))
 
 

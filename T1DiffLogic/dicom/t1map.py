@@ -57,7 +57,7 @@ def _no_map(verdicts: list[Verdict]) -> str:
         )
     if any(v.kind == INVERSION_SERIES for v in verdicts):
         label = next(v.label for v in verdicts if v.kind == INVERSION_SERIES)
-        return f"{label} holds inversion images, not a T1 map; fit them with 't1diff fit-t1' first."
+        return f"{label} holds inversion images; give the folder of the T1 map that was computed from them."
     damaged = [v for v in verdicts if v.kind == DAMAGED]
     if len(damaged) == len(verdicts):
         return f"no image of the T1 map can be used: {damaged[0].reason}; export it again."

@@ -69,7 +69,7 @@ def dice(found: np.ndarray, truth: np.ndarray, label: int) -> float:
 
 
 def patient_row(patient: DigitalPatient, synthesis) -> dict:
-    """Phases, Dice at the true ED and ES (all slices), volumes, and pixel errors in the myocardium."""
+    """Errors of ED and ES, Dice at the ED and ES that were found, pixel errors in the myocardium."""
     found, phases = synthesis.segmentation, synthesis.phases
     ed, es = found.labels_ed, found.labels_es
     truth_ed, truth_es = patient.labels[:, phases.ed], patient.labels[:, phases.es]

@@ -15,7 +15,8 @@ try:
     import vtk  # noqa: F401
 except ImportError as error:
     raise StudyError(
-        "a Slicer scene needs slicer-core and vtk, which are not installed; run: pip install 't1diff[scene]'."
+        f"a Slicer scene needs slicer-core and vtk, which cannot be loaded ({error}); "
+        "run: pip install 't1diff[scene]'."
     ) from error
 
 from .headless import headless_scene, load_scene

@@ -91,7 +91,7 @@ def test_inversion_images_are_no_map(tmp_path):
         dataset.SeriesDescription, dataset.InversionTime = "T1Map_MOLLI", inversion
         datasets.append(dataset)
     save_shuffled(datasets, tmp_path, identity, 7)
-    with pytest.raises(StudyError, match="fit-t1"):
+    with pytest.raises(StudyError, match="inversion images; give"):
         load_t1_map(tmp_path)
 
 
