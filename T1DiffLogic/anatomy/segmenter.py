@@ -16,7 +16,7 @@ import torch
 from ..engine.checkpoint import load
 from ..engine.precision import inference_precision
 from ..errors import StudyError
-from ..resources import resources_folder
+from ..resources import installed_segmenter
 from ..study import LV_CAVITY, LV_MYOCARDIUM, RV, Cine, T1Map
 from .intensity import T1_CEILING_MS, standardise
 from .roi import Roi
@@ -46,8 +46,8 @@ class Segmenter:
 
     @classmethod
     def load(cls, folder: str | Path | None = None, device="cpu") -> Segmenter:
-        """From a model folder (None: the installed Resources/Models/gf_unet). StudyError when damaged."""
-        return cls(load(folder or resources_folder() / "Models" / "gf_unet", "gf_unet"), device)
+        """From a model folder (None: the installed one). StudyError when it is missing or damaged."""
+        return cls(load(folder or installed_segmenter(), "gf_unet"), device)
 
     def segment_cine(self, cine: Cine, progress: Progress | None = None) -> np.ndarray:
         """(S, P, 4, R, C) float16 probabilities on the cine's own pixels.
