@@ -100,4 +100,6 @@ class MeanDecoder(nn.Module):
         )
         middle = self.middle(middle + self.up_middle(self.coarse(coarse)))
         fine = self.fine(fine + self.up_fine(middle))
-        return nn.functional.pixel_shuffle(self.head(fine), 2).float()
+        # bfloat16 would round the map by milliseconds: its last layer is float32
+        with torch.autocast(fine.device.type, enabled=False):
+            return nn.functional.pixel_shuffle(self.head(fine.float()), 2)

@@ -100,4 +100,5 @@ class NoiseEstimator(nn.Module):
         coarse = self.decode_coarse(coarse, time)
         middle = self.decode_middle(self.up_middle(coarse, middle), time)
         fine = self.decode_fine(self.up_fine(middle, fine), time)
-        return F.pixel_shuffle(self.head(F.silu(self.norm(fine))), 2).float()
+        with torch.autocast(fine.device.type, enabled=False):
+            return F.pixel_shuffle(self.head(F.silu(self.norm(fine.float()))), 2)

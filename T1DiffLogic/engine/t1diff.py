@@ -33,7 +33,7 @@ class T1DiffConfig:
     prediction           'epsilon', 'x0' or 'v'
     schedule, timesteps, zero_terminal_snr   see NoiseSchedule
     loss_weighting       'none' (Eq. 6) or 'min_snr' with min_snr_gamma
-    residual             True: diffuse (T1 − mean) / residual_scale around a jointly trained mean map
+    residual             True: diffuse (T1 − mean) / residual_scale around a regressed mean map
     residual_scale       its unit, in normalised T1 (0.1 is 120 ms of a 2400 ms window)
     clip_z0              |z_0| is limited to this in training and in sampling
     outside_weight       least weight of a pixel in the diffusion loss: where nothing is to be
@@ -122,7 +122,10 @@ class T1Diff(nn.Module):
         self.schedule = NoiseSchedule(config.schedule, config.timesteps, config.zero_terminal_snr)
         decode_finest = config.residual or SCALES[0] in config.condition_scales
         self.modality = ModalityEncoder(
-            config.cine_phases * (2 if config.muscle_window else 1), config.modality_widths, config.modality_bottleneck, decode_finest
+            config.cine_phases * (2 if config.muscle_window else 1),
+            config.modality_widths,
+            config.modality_bottleneck,
+            decode_finest,
         )
         self.morphology = MorphologyEncoder(config.morphology_widths)
         self.mean = MeanDecoder(config.modality_widths, config.morphology_widths) if config.residual else None
@@ -167,7 +170,7 @@ class T1Diff(nn.Module):
         return Conditions(c_mod, c_mor, self.mean(c_mod, c_mor) if self.mean is not None else None)
 
     def mean_ms(self, conditions: Conditions) -> Tensor:
-        """(B,H,W) ms: the jointly trained regression mean; ValueError in an arm without one."""
+        """(B,H,W) ms: the regressed mean; ValueError in an arm without one."""
         if conditions.mean is None:
             raise ValueError("this model has no mean map (residual = false); sample it instead")
         return self.denormalise(conditions.mean[:, 0])

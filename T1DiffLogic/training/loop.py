@@ -10,7 +10,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-STATE = "training_state.pt"
+from ..errors import StudyError
+
+STATE, LOG = "training_state.pt", "log.csv"
 
 
 class Ema:
@@ -39,8 +41,10 @@ class Run:
 
     folder       holds training_state.pt (to resume), log.csv
     max_minutes  budget of training time, earlier sittings counted in
-    The learning rate warms up over 200 updates and follows a cosine to 2 % over the share of the
-    budget used, or of the stage that the caller is in.
+    The learning rate warms up over 200 updates of a stage and follows a cosine to 2 % over the share
+    of the budget used, or of the stage that the caller is in.
+
+    Raises StudyError when `resume` finds nothing to resume.
     """
 
     def __init__(self, model: nn.Module, folder: Path, max_minutes: float, lr: float, resume: bool):
@@ -52,9 +56,16 @@ class Run:
         self.optimiser = torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.99))
         self.ema = Ema(model)
         self.steps, self.next_seed, self._earlier = 0, 0, 0.0
+        self.stage, self.stage_steps = "", 0
         self.budget = max_minutes * 60
-        if resume and (self.folder / STATE).is_file():
+        if resume:
+            if not (self.folder / STATE).is_file():
+                raise StudyError(
+                    f"{self.folder} holds no {STATE} to resume; leave out --resume to begin anew."
+                )
             self._restore()
+        else:
+            (self.folder / LOG).unlink(missing_ok=True)  # the log of another run
         self._start = time.monotonic()
 
     @property
@@ -72,7 +83,7 @@ class Run:
         share  0…1 of the learning-rate schedule; None is that of the whole budget
         """
         share = min(self.elapsed / self.budget if share is None else share, 1.0)
-        rate = min(self.steps / 200, 1.0) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))
+        rate = min(self.stage_steps / 200, 1.0) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))
         for group in self.optimiser.param_groups:
             group["lr"] = self.lr * rate
         self.optimiser.zero_grad(set_to_none=True)
@@ -82,7 +93,13 @@ class Run:
             self.optimiser.step()
             self.ema.update(self.model)
         self.steps += 1
+        self.stage_steps += 1
         return float(norm)
+
+    def enter(self, stage: str) -> None:
+        """Begin a stage of training, with its own warm-up; nothing when it is the present one."""
+        if stage != self.stage:
+            self.stage, self.stage_steps = stage, 0
 
     def save(self, next_seed: int) -> None:
         """Write what a later sitting needs, atomically."""
@@ -92,6 +109,8 @@ class Run:
             "ema": self.ema.shadow,
             "ema_steps": self.ema.steps,
             "steps": self.steps,
+            "stage": self.stage,
+            "stage_steps": self.stage_steps,
             "seconds": self.elapsed,
             "next_seed": next_seed,
         }
@@ -106,12 +125,13 @@ class Run:
         for name, value in state["ema"].items():
             self.ema.shadow[name].copy_(value)
         self.ema.steps, self.steps = state["ema_steps"], state["steps"]
+        self.stage, self.stage_steps = state["stage"], state["stage_steps"]
         self._earlier, self.next_seed = state["seconds"], state["next_seed"]
 
     def log(self, **values) -> str:
         """Append a row to log.csv; returns it as one printable line."""
         row = {"minutes": round(self.elapsed / 60, 2), "step": self.steps, **values}
-        path = self.folder / "log.csv"
+        path = self.folder / LOG
         fresh = not path.is_file()
         with path.open("a", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, fieldnames=list(row))

@@ -61,6 +61,7 @@ def engine_batch(seeds, *, wide: bool, phases: int, device="cpu") -> dict[str, t
     """One batch for T1Diff: LV-centred 128×128 crops at 1.4 mm.
 
     Returns cine (B, P, H, W) float16 in scanner units, P frames as `engine_phases` picks them;
+    frame_es (B, H, W) float16, the ES frame whether or not it is among them;
     labels_ed, labels_es (B, H, W) uint8; t1 (B, H, W) float16 ms; labels_t1 (B, H, W) uint8.
     """
     scan = _scan(seeds, wide, device, anywhere=False)
@@ -77,6 +78,7 @@ def engine_batch(seeds, *, wide: bool, phases: int, device="cpu") -> dict[str, t
     es = 1 if phases == 1 else phases - 2
     return {
         "cine": frames[:, :phases].half(),
+        "frame_es": frames[:, es].half(),
         "labels_ed": labels[:, 0],
         "labels_es": labels[:, es],
         "t1": t1.half(),

@@ -128,6 +128,7 @@ def train_synthesis(
     amp = partial(torch.autocast, torch.device(device).type, torch.bfloat16)
 
     def maps(samples: int) -> dict[str, float]:
+        """Validation of the averaged weights, the ones that are released."""
         shadow = T1Diff(config).to(device, memory_format=torch.channels_last).eval()
         run.ema.into(shadow)
         means, draws = [], []
@@ -147,25 +148,33 @@ def train_synthesis(
             measured |= {f"sampled_{k}": v for k, v in validation.measure(torch.cat(draws)).items()}
         return measured
 
-    # rows are written from measurements of the averaged weights, the ones that are released
-    last_report, history, features = run.elapsed, [], []
+    def render(wait: bool) -> None:
+        fresh = renderer.take(wait)
+        if fresh is not None:
+            if net is not None:
+                soft_ed, soft_es = predicted_masks(net, fresh)
+                fresh |= {"soft_ed": soft_ed.half(), "soft_es": soft_es.half()}
+            del fresh["frame_es"]  # seen by the segmenter alone
+            pool.add(fresh)
+
+    def draw() -> dict:
+        drawn = flip_and_turn(pool.draw(batch_size, generator), generator)
+        predicted = (drawn.pop("soft_ed"), drawn.pop("soft_es")) if net is not None else None
+        inputs = engine_inputs(drawn, generator, predicted)
+        if not config.residual:  # Eq. 6 weighs every pixel alike
+            inputs["weight"] = torch.ones_like(inputs["weight"])
+        return inputs
+
+    last_report, history = run.elapsed, []
     try:
+        while pool.filled < 16 * batch_size:
+            render(wait=True)
         while not run.finished:
-            filling = pool.filled < 16 * batch_size
-            fresh = renderer.take(wait=filling) if filling or run.steps % STEPS_PER_RENDER == 0 else None
-            if fresh is not None:
-                if net is not None:
-                    soft_ed, soft_es = predicted_masks(net, fresh)
-                    fresh |= {"soft_ed": soft_ed.half(), "soft_es": soft_es.half()}
-                pool.add(fresh)
-            if filling:
-                continue
-            drawn = flip_and_turn(pool.draw(batch_size, generator), generator)
-            predicted = (drawn.pop("soft_ed"), drawn.pop("soft_es")) if net is not None else None
-            inputs = engine_inputs(drawn, generator, predicted)
-            if len(features) < 200:
-                features.append(intensity_features(inputs["cine"], inputs["soft_ed"]).cpu())
-            stage, share = stage_of(run.elapsed / run.budget, config.residual)
+            if run.steps % STEPS_PER_RENDER == 0:
+                render(wait=False)
+            inputs = draw()
+            stage, share = stage_of(run.elapsed / run.budget, config.residual, run.stage)
+            run.enter(stage)
             with amp():
                 loss = stages[stage](
                     inputs["cine"], inputs["soft_ed"], inputs["soft_es"],
@@ -179,6 +188,8 @@ def train_synthesis(
                 say(run.log(stage=stage, loss=loss, pool=pool.filled, **maps(2)))
                 history.clear()
                 run.save(renderer.next_seed)
+        drawn = [draw() for _ in range(200)]
+        features = torch.cat([intensity_features(d["cine"], d["soft_ed"]).cpu() for d in drawn])
     finally:
         renderer.close()
     final = T1Diff(config)
@@ -188,18 +199,21 @@ def train_synthesis(
         "pixel_mm": ROI_PIXEL_MM,
         "minutes": round(run.elapsed / 60, 1),
         "steps": run.steps,
-        "intensity": intensity_statistics(torch.cat(features)),
+        "intensity": intensity_statistics(features),
     }
     save(final, out, metadata)
 
 
-def stage_of(share: float, residual: bool) -> tuple[str, float]:
-    """(stage, share of it done) at a share of the budget: the mean first, then the diffusion."""
+def stage_of(share: float, residual: bool, present: str = "") -> tuple[str, float]:
+    """(stage, share of it done) at a share of the budget: the mean first, then the diffusion.
+
+    present  the stage that the run is in; it never goes back, as a longer budget would have it
+    """
     if not residual:
         return "diffusion", share
-    if share < MEAN_SHARE:
+    if share < MEAN_SHARE and present != "diffusion":
         return "mean", share / MEAN_SHARE
-    return "diffusion", (share - MEAN_SHARE) / (1 - MEAN_SHARE)
+    return "diffusion", max(0.0, (share - MEAN_SHARE) / (1 - MEAN_SHARE))
 
 
 def intensity_statistics(features: torch.Tensor) -> dict:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from T1DiffLogic.errors import StudyError
 from T1DiffLogic.phantom.draws import SEEDS
 from T1DiffLogic.training.loop import STATE, Ema, Run
 from T1DiffLogic.training.replay import Pool, Renderer, training_seeds
@@ -64,7 +65,7 @@ def test_learning_rate_warms_up_and_falls_to_two_percent(tmp_path):
     run = Run(small_model(), tmp_path, 10, 1.0, resume=False)
     rates = []
     for steps, share in ((0, 0.0), (100, 0.0), (5000, 0.0), (5000, 0.5), (5000, 1.0)):
-        run.steps = steps
+        run.stage_steps = steps
         run.step(run.model(torch.ones(2, 4)).sum() * 0, share=share)
         rates.append(run.optimiser.param_groups[0]["lr"])
     assert rates == pytest.approx([0.0, 0.5, 1.0, 0.02 + 0.98 * 0.5, 0.02])
@@ -84,10 +85,24 @@ def test_ema_is_the_weighted_sum_of_its_history():
 
 
 def test_log_is_one_table_over_sittings(tmp_path):
-    for _ in range(2):
-        Run(small_model(), tmp_path, 10, 1e-2, resume=False).log(loss=0.25)
+    run = Run(small_model(), tmp_path, 10, 1e-2, resume=False)
+    run.log(loss=0.25)
+    run.save(0)
+    Run(small_model(), tmp_path, 10, 1e-2, resume=True).log(loss=0.2)
     lines = (tmp_path / "log.csv").read_text().splitlines()
     assert lines[0] == "minutes,step,loss" and len(lines) == 3
+
+
+def test_a_new_run_does_not_inherit_the_log_of_another(tmp_path):
+    for _ in range(2):
+        run = Run(small_model(), tmp_path, 10, 1e-2, resume=False)
+        run.log(loss=0.25)
+    assert len((tmp_path / "log.csv").read_text().splitlines()) == 2
+
+
+def test_nothing_to_resume_is_said(tmp_path):
+    with pytest.raises(StudyError, match="--resume"):
+        Run(small_model(), tmp_path, 10, 1e-2, resume=True)
 
 
 def test_training_seeds_never_leave_their_range():
@@ -128,6 +143,19 @@ def test_mean_is_learned_before_the_diffusion():
     assert stage_of(MEAN_SHARE, True) == ("diffusion", 0.0)
     assert stage_of(1.0, True) == ("diffusion", pytest.approx(1.0))
     assert stage_of(0.3, False) == ("diffusion", 0.3)
+    # a run resumed with a longer budget does not learn its mean again under a trained diffusion
+    assert stage_of(0.5, True, "diffusion") == ("diffusion", 0.0)
+
+
+def test_each_stage_warms_up(tmp_path):
+    run = Run(small_model(), tmp_path, 10, 1.0, resume=False)
+    run.enter("mean")
+    run.stage_steps = 500
+    run.enter("mean")
+    assert run.stage_steps == 500
+    run.enter("diffusion")
+    run.step(run.model(torch.ones(2, 4)).sum() * 0)
+    assert run.optimiser.param_groups[0]["lr"] == 0.0
 
 
 def logits_for(labels, certainty=12.0):
