@@ -89,7 +89,7 @@ def segment(
     if phases.given:
         notes.append("ED or ES was given, not found.")
     levels = slice_levels(labels_ed, cine.geometries)
-    flags, judged = slice_flags(labels_ed, labels_es, cine.geometries, levels, insertions)
+    flags, judged = slice_flags(labels_ed, labels_es, cine.geometries, levels, insertions, cavity_mm2)
     return StudyAnatomy(
         phases=phases,
         segmentation=LVSegmentation(*masks, insertions),

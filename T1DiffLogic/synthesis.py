@@ -6,7 +6,7 @@ import numpy as np
 
 from .anatomy.aha import aha_labels
 from .anatomy.alignment import align_t1
-from .anatomy.quality import slice_flags
+from .anatomy.quality import with_intensities
 from .anatomy.roi import Roi
 from .model import LoadedModel
 from .options import SynthesisOptions
@@ -59,15 +59,7 @@ def synthesize(
     with watch("synthesize"):
         roi = Roi.around(masks.labels_ed, cine.geometries, model.network.config.size, model.pixel_mm)
         inputs = engine_inputs(cine, anatomy.phases, masks, roi, model.network.config.cine_phases)
-        flags, judged = slice_flags(
-            masks.labels_ed,
-            masks.labels_es,
-            cine.geometries,
-            anatomy.levels,
-            masks.rv_insertions,
-            anatomy.cavity_mm2,
-            model.far_from_training(inputs),
-        )
+        flags, judged = with_intensities(anatomy.flags, model.far_from_training(inputs))
         slices = np.flatnonzero(judged)
         maps = draw_samples(
             model.network, inputs, slices, samples, options.seed, steps, within(progress, "synthesize")

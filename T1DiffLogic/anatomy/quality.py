@@ -39,15 +39,14 @@ LEFT_OUT = frozenset({NO_LV, NO_MOTION, FAR_FROM_TRAINING})
 
 
 def slice_flags(
-    labels_ed, labels_es, geometries, levels, insertions=None, cavity_mm2=None, far_from_training=None
+    labels_ed, labels_es, geometries, levels, insertions=None, cavity_mm2=None
 ) -> tuple[tuple[tuple[str, ...], ...], np.ndarray]:
-    """Flags of every slice, and which slices may be judged.
+    """Flags of every slice that its anatomy gives rise to, and which slices may be judged.
 
     labels_ed, labels_es  (S, R, C) labels
     levels                S of 'basal', 'mid', 'apical', None
     insertions            (S, 2, 2) RV insertion points, to report when all are missing
     cavity_mm2            (S, P) cavity area curve; with it motion may show in any phase
-    far_from_training     (S,) score of each slice's intensities, at most 1 when like training
 
     Returns S tuples of sentences and (S,) bool, False where a flag of LEFT_OUT applies.
     """
@@ -76,10 +75,25 @@ def slice_flags(
                 flags.append(IMPLAUSIBLE_AREA)
             if no_insertion:
                 flags.append(NO_INSERTION)
-        if far_from_training is not None and far_from_training[s] > MAX_FAR:
-            flags.append(FAR_FROM_TRAINING)
         result.append(tuple(flags))
-    return tuple(result), np.array([LEFT_OUT.isdisjoint(flags) for flags in result])
+    return tuple(result), _judged(result)
+
+
+def with_intensities(flags, far_from_training) -> tuple[tuple[tuple[str, ...], ...], np.ndarray]:
+    """The flags of `slice_flags` and those of the intensities, and which slices may be judged.
+
+    far_from_training  (S,) score of each slice's intensities, at most 1 when like training; None
+                       when the model says nothing of them
+    """
+    if far_from_training is not None:
+        flags = tuple(
+            (*own, FAR_FROM_TRAINING) if far > MAX_FAR else own for own, far in zip(flags, far_from_training)
+        )
+    return flags, _judged(flags)
+
+
+def _judged(flags) -> np.ndarray:
+    return np.array([LEFT_OUT.isdisjoint(own) for own in flags])
 
 
 def _lv(labels: np.ndarray) -> np.ndarray:

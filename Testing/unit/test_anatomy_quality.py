@@ -68,9 +68,8 @@ def test_no_lv_and_far_intensities_are_left_out_border_and_open_ring_are_only_to
     flags, judged = quality.slice_flags(ed, es, GEOMETRIES, ("apical", None, None))
     assert flags == ((quality.AT_BORDER,), (quality.NO_LV,), (quality.OPEN_RING,))
     assert list(judged) == [True, False, True]
-    flags, judged = quality.slice_flags(
-        ed, es, GEOMETRIES, ("apical", None, None), far_from_training=[0.4, 0.2, 1.3]
-    )
+    flags, judged = quality.with_intensities(flags, [0.4, 0.2, 1.3])
+    assert flags[:2] == ((quality.AT_BORDER,), (quality.NO_LV,))
     assert flags[2] == (quality.OPEN_RING, quality.FAR_FROM_TRAINING) and list(judged) == [True, False, False]
 
 
