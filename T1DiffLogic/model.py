@@ -15,7 +15,7 @@ from .engine import checkpoint
 from .engine.t1diff import T1Diff
 from .errors import StudyError
 from .options import SynthesisOptions
-from .resources import model_folder
+from .resources import model_folder, trained_on
 from .sampling import EngineInputs
 from .study import RESEARCH_NOTICE, T1_SCALE_NOTICE
 from .versions import installed_versions
@@ -53,7 +53,7 @@ class LoadedModel:
     @property
     def trained_on(self) -> str:
         """What the model was trained on, in words."""
-        return self.settings.get("trained_on", "data that its folder does not state")
+        return trained_on(self.settings)
 
     def samples(self, options: SynthesisOptions) -> int:
         """K."""

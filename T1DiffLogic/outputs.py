@@ -24,9 +24,8 @@ from .study import BACKGROUND, RESEARCH_NOTICE, T1_SCALE_NOTICE, Cine, LVSegment
 
 RESULT = "result.json"
 _STAGE = ".t1diff-"
-TRAINED_ON = "digital phantoms only"
 _LABEL_HEADER = {"T1Diff_notice": RESEARCH_NOTICE}
-_MAP_HEADER = _LABEL_HEADER | {"T1Diff_scale": T1_SCALE_NOTICE, "T1Diff_trained_on": TRAINED_ON}
+_MAP_HEADER = _LABEL_HEADER | {"T1Diff_scale": T1_SCALE_NOTICE}
 
 
 def check_writable(folder) -> None:
@@ -115,7 +114,7 @@ def study_result(synthesis: Synthesis) -> dict:
     notes = list(provenance.pop("notes", []))
     if not synthesis.cine.is_uniform():
         notes.append(f"the stack is not uniform: slices/ holds each slice, the volumes are {RESAMPLED_NOTE}")
-    provenance = {"trained_on": TRAINED_ON, **provenance, "notice": RESEARCH_NOTICE, "scale": T1_SCALE_NOTICE}
+    provenance |= {"notice": RESEARCH_NOTICE, "scale": T1_SCALE_NOTICE}
     return {
         "status": "ok",
         "phases": {"ed": synthesis.phases.ed, "es": synthesis.phases.es, "count": synthesis.phases.count},
@@ -137,8 +136,9 @@ def study_result(synthesis: Synthesis) -> dict:
 def _write_files(synthesis: Synthesis, result: dict, stage: Path, progress) -> dict[str, str]:
     geometries, files = synthesis.cine.geometries, {}
     progress("write", 0.0, "maps")
+    header = _MAP_HEADER | {"T1Diff_trained_on": synthesis.provenance["trained_on"]}
     for name, values in (("t1_map", synthesis.t1_ms), ("t1_sd", synthesis.sd_ms), ("valid", synthesis.valid)):
-        files |= _roles(name, nrrd_files.write_stack(values, geometries, stage, name, _MAP_HEADER))
+        files |= _roles(name, nrrd_files.write_stack(values, geometries, stage, name, header))
     files["segmentation"] = "segmentation.seg.nrrd"
     labels = synthesis.segmentation.labels_ed
     nrrd_files.write_segmentation(labels, geometries, stage / files["segmentation"], _LABEL_HEADER)

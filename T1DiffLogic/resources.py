@@ -33,6 +33,11 @@ def installed_segmenter() -> Path:
     return folder
 
 
+def trained_on(metadata: dict) -> str:
+    """What a model was trained on, in words of one line, from the `metadata` of its config.json."""
+    return " ".join(str(metadata.get("trained_on") or "data that its folder does not state").split())
+
+
 def model_folder(preset: str) -> Path:
     """The model folder of a preset. StudyError with the remedy when this installation has none."""
     folder = resources_folder() / "Models" / PRESETS[preset]

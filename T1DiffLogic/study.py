@@ -282,7 +282,8 @@ class Synthesis:
     samples_ms     (K, S, R, C) float32 ms, 0 where not valid
     aha            (S, R, C) uint8 AHA segment 1…16 inside the trimmed ED myocardium, else 0
     native_ms      None, or (S, R, C) float32 ms: a native map aligned to the cine (0 = none)
-    provenance     model, weights_sha256, seed, sampler, steps, samples, device, versions, notices
+    provenance     model, weights_sha256, trained_on, segmenter (name, weights_sha256, trained_on), seed,
+                   sampler, steps, samples, device, versions, notices, notes
     """
 
     cine: Cine

@@ -82,6 +82,7 @@ def synthesize(
         aha=aha_labels(masks.labels_ed, masks.rv_insertions, anatomy.levels, cine.geometries),
         provenance={
             **model.provenance(options),
+            "segmenter": segmenter.provenance,
             "notes": [*cine.source.notes, *anatomy.notes, *native_notes, *field_note],
             "ignored": list(cine.source.ignored),
         },

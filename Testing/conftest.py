@@ -125,13 +125,15 @@ def _make_synthesis(uniform: bool = True) -> Synthesis:
         provenance={
             "model": "annulus",
             "weights_sha256": "0" * 64,
+            "trained_on": "annuli of three patients",
+            "segmenter": {"name": "rings", "weights_sha256": "1" * 64, "trained_on": "drawn rings"},
             "seed": 7,
             "sampler": "dpm_solver_pp_2m",
             "steps": 8,
             "samples": 4,
             "device": "cpu",
             "versions": {"numpy": np.__version__},
-            "notices": [RESEARCH_NOTICE, "trained on digital phantoms only", T1_SCALE_NOTICE],
+            "notices": [RESEARCH_NOTICE, "trained on annuli of three patients", T1_SCALE_NOTICE],
         },
     )
 

@@ -13,10 +13,10 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 
-from ..engine.checkpoint import load
+from ..engine.checkpoint import load, read_config
 from ..engine.precision import inference_precision
 from ..errors import StudyError
-from ..resources import installed_segmenter
+from ..resources import installed_segmenter, trained_on
 from ..study import LV_CAVITY, LV_MYOCARDIUM, RV, Cine, T1Map
 from .intensity import T1_CEILING_MS, standardise
 from .roi import Roi
@@ -38,16 +38,28 @@ Progress = Callable[[float], None]
 
 
 class Segmenter:
-    """A trained GF-UNet with what turns its logits into a study's soft masks."""
+    """A trained GF-UNet with what turns its logits into a study's soft masks.
 
-    def __init__(self, net: torch.nn.Module, device="cpu"):
+    provenance  `name` of its folder, `weights_sha256` and `trained_on`, a phrase; the masks drive the map,
+                so a result says which network drew them. None for a network that came from no folder
+    """
+
+    def __init__(self, net: torch.nn.Module, device="cpu", provenance: dict[str, str] | None = None):
+        self.provenance = provenance
         self.device = torch.device(device)
         self.net = net.to(self.device, memory_format=torch.channels_last).eval()
 
     @classmethod
     def load(cls, folder: str | Path | None = None, device="cpu") -> Segmenter:
         """From a model folder (None: the installed one). StudyError when it is missing or damaged."""
-        return cls(load(folder or installed_segmenter(), "gf_unet"), device)
+        folder = Path(folder or installed_segmenter())
+        config = read_config(folder, "gf_unet")
+        provenance = {
+            "name": folder.resolve().name,
+            "weights_sha256": config["weights_sha256"],
+            "trained_on": trained_on(config["metadata"]),
+        }
+        return cls(load(folder, "gf_unet"), device, provenance)
 
     def segment_cine(self, cine: Cine, progress: Progress | None = None) -> np.ndarray:
         """(S, P, 4, R, C) float16 probabilities on the cine's own pixels.

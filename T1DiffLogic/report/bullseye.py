@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,8 @@ def write_bullseye(result: dict, path: Path) -> None:
     figure.text(
         0.5, 0.985, RESEARCH_NOTICE, ha="center", va="top", fontsize=size, weight="bold", color=NOTICE_COLOUR
     )
-    subtitle = f"AHA-16, mean T1 in ms · {T1_SCALE_NOTICE} · trained on digital phantoms only"
+    subtitle = f"AHA-16, mean T1 in ms · {T1_SCALE_NOTICE} · trained on {result['provenance']['trained_on']}"
+    subtitle = textwrap.fill(subtitle, 160 if agreement else 100, max_lines=2, placeholder=" …")
     figure.text(0.5, 0.945, subtitle, ha="center", va="top", fontsize=12)
     for i, (title, values) in enumerate(plates):
         axes = figure.add_axes((i / len(plates), 0.14, 1 / len(plates), 0.74))

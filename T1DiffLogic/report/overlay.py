@@ -96,7 +96,9 @@ def _heading(figure, synthesis, height) -> None:
         weight="bold",
         color=NOTICE_COLOUR,
     )
-    line = f"Synthetic native T1 from cine · {T1_SCALE_NOTICE} · trained on digital phantoms only"
+    trained_on = synthesis.provenance["trained_on"]
+    line = f"Synthetic native T1 from cine · {T1_SCALE_NOTICE} · trained on {trained_on}"
+    line = textwrap.shorten(line, 160, placeholder=" …")
     figure.text(0.5, 1 - 48 / height, line, ha="center", va="top", fontsize=13)
     times = np.median(synthesis.cine.trigger_ms, axis=0)
     ed, es = (f"{name} phase {p} ({times[p]:.0f} ms)" for name, p in (("ED", phases.ed), ("ES", phases.es)))

@@ -7,10 +7,8 @@ from html import escape
 
 from ..study import RESEARCH_NOTICE, T1_SCALE_NOTICE
 
-TRAINING_NOTICE = "The model was trained on digital phantoms only."
 LIMITS = (
     "The map is inferred from cine images and heart motion. No T1 measurement of this patient went into it.",
-    f"{TRAINING_NOTICE} How well it holds in patients has not been shown.",
     f"Values are {T1_SCALE_NOTICE}: they are not comparable with another sequence, vendor or field strength, "
     "and no normal range of a site applies to them.",
     "The uncertainty is the spread between the model's own samples. It does not cover what the model "
@@ -60,10 +58,12 @@ def build_page(result: dict, pictures: dict[str, bytes]) -> str:
     Everything that comes from outside is escaped, and nothing that names a patient is in `result`.
     """
     agreement = result.get("agreement")
+    training = f"The model was trained on {result['provenance']['trained_on']}."
+    limits = (f"{training} How well it holds in patients has not been shown.", *LIMITS)
     parts = [
         f'<div class="notice">{escape(RESEARCH_NOTICE)}</div>',
         "<h1>Synthetic native T1 from cine MRI</h1>",
-        f'<p class="sub">{escape(T1_SCALE_NOTICE)}. {escape(TRAINING_NOTICE)}</p>',
+        f'<p class="sub">{escape(T1_SCALE_NOTICE)}. {escape(training)}</p>',
         _summary(result),
         _section(
             "End-diastole and end-systole",
@@ -77,7 +77,7 @@ def build_page(result: dict, pictures: dict[str, bytes]) -> str:
         ),
         _section("Agreement with the native map", _agreement(agreement)) if agreement else "",
         _section(
-            "What this cannot tell", "<ul>" + "".join(f"<li>{escape(t)}</li>" for t in LIMITS) + "</ul>"
+            "What this cannot tell", "<ul>" + "".join(f"<li>{escape(t)}</li>" for t in limits) + "</ul>"
         ),
         _section("Provenance", _provenance(result)),
     ]

@@ -49,7 +49,8 @@ def test_result_is_the_contract(written, synthesis):
     assert result["segments"][6]["scar_fraction"] > 0.95 > 0.3 > result["segments"][9]["scar_fraction"]
     assert -30 < result["agreement"]["bias_ms"] < 0, "the native map was made 15 ms higher"
     assert result["provenance"]["seed"] == 7
-    assert result["provenance"]["trained_on"] == "digital phantoms only"
+    assert result["provenance"]["trained_on"] == "annuli of three patients"
+    assert result["provenance"]["segmenter"]["trained_on"] == "drawn rings"
     assert result["provenance"]["scale"] == T1_SCALE_NOTICE
     assert result["seconds"]["read"] == 1.5 and result["seconds"]["write"] > 0
 
@@ -71,6 +72,7 @@ def test_maps_hold_zero_where_nothing_was_judged(written, synthesis):
     np.testing.assert_array_equal(maps["t1_map"], synthesis.t1_ms)
     image = sitk.ReadImage(str(folder / "t1_map.nrrd"))
     assert image.GetMetaData("T1Diff_notice") == RESEARCH_NOTICE
+    assert image.GetMetaData("T1Diff_trained_on") == "annuli of three patients"
 
 
 def test_csv_is_the_table(written):
@@ -111,7 +113,10 @@ def test_report_is_one_file_that_fetches_nothing(written):
     assert not {"script", "link", "iframe"} & set(page.tags)
     assert not re.search(r"(?i)url\(|@import|https?://", text)
     words = " ".join(page.words)
-    assert RESEARCH_NOTICE in words and T1_SCALE_NOTICE in words and "digital phantoms only" in words
+    assert RESEARCH_NOTICE in words and T1_SCALE_NOTICE in words
+    assert words.count("The model was trained on annuli of three patients.") == 2
+    assert "digital phantoms" not in words, "what the model's own folder says, nothing else"
+    assert "1" * 64 in words, "the weights of the segmenter"
     for row in result["segments"]:
         assert row["name"] in words and f"{row['mean_ms']:.0f}" in words
     assert "no motion" in words and "Agreement" in words

@@ -161,7 +161,8 @@ def test_bullseye_paints_each_segment_in_its_colour_and_hatches_the_empty_one(tm
     rows = [{"mean_ms": 1200.0, "uncertainty_ms": 9.0} for _ in range(16)]
     rows[0]["mean_ms"] = 1900.0
     rows[3] = {"mean_ms": None, "uncertainty_ms": None}
-    write_bullseye({"segments": rows, "agreement": None}, tmp_path / "bull.png")
+    provenance = {"trained_on": "annuli of three patients"}
+    write_bullseye({"segments": rows, "agreement": None, "provenance": provenance}, tmp_path / "bull.png")
     picture = np.asarray(Image.open(tmp_path / "bull.png").convert("RGB")).astype(int)
     bright = colours.colour_t1(np.array(1900.0), np.array(True))[:3] * 255
     plate = picture[100:800]  # without the colour bar
@@ -170,3 +171,20 @@ def test_bullseye_paints_each_segment_in_its_colour_and_hatches_the_empty_one(tm
     assert abs(columns_of.mean() - 450) < 10
     grey = np.abs(plate - 0.85 * 255).max(axis=-1) < 2
     assert np.nonzero(grey)[0].mean() + 100 > 650, "segment 4, inferior, is at the bottom"
+
+
+def test_pictures_say_what_the_model_at_hand_was_trained_on(synthesis, tmp_path):
+    """Another model's words change the heading; words too long for the picture stay inside it."""
+
+    def headings(trained_on):
+        provenance = synthesis.provenance | {"trained_on": trained_on}
+        write_overlay(dataclasses.replace(synthesis, provenance=provenance), tmp_path / "overlay.png")
+        rows = [{"mean_ms": 1200.0, "uncertainty_ms": None}] * 16
+        result = {"segments": rows, "agreement": None, "provenance": provenance}
+        write_bullseye(result, tmp_path / "bull.png")
+        pictures = (Image.open(tmp_path / name).convert("L") for name in ("overlay.png", "bull.png"))
+        return [np.asarray(p)[:95].astype(int) for p in pictures]
+
+    for short, long in zip(headings("pigs"), headings("many different hearts, " * 20)):
+        assert (short != long).any()
+        assert (long[:, [0, -1]] == 255).all()

@@ -13,7 +13,7 @@ from T1DiffLogic.options import SynthesisOptions
 from T1DiffLogic.phantom.draws import patient_seed
 from T1DiffLogic.phantom.patient import digital_patient
 from T1DiffLogic.progress import Stopwatch
-from T1DiffLogic.resources import model_folder
+from T1DiffLogic.resources import installed_segmenter, model_folder
 from T1DiffLogic.study import LV_CAVITY, LV_MYOCARDIUM, Cine
 from T1DiffLogic.synthesis import field_strength_flags, synthesize
 
@@ -95,7 +95,13 @@ def test_provenance_says_how_it_was_made(synthesis):
     assert (p["seed"], p["samples"], p["steps"], p["device"]) == (3, 2, 4, "cpu")
     assert len(p["weights_sha256"]) == 64 and p["model"] == model_folder("fast").name
     assert any("NOT FOR CLINICAL USE" in notice for notice in p["notices"])
-    assert any("digital phantoms" in notice for notice in p["notices"])
+    assert any(p["trained_on"] in notice for notice in p["notices"])
+    config = json.loads((installed_segmenter() / "config.json").read_text(encoding="utf-8"))
+    assert p["segmenter"] == {
+        "name": "gf_unet",
+        "weights_sha256": config["weights_sha256"],
+        "trained_on": config["metadata"]["trained_on"],
+    }
     json.dumps(p)
 
 
