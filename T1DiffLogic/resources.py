@@ -27,8 +27,7 @@ def installed_segmenter() -> Path:
     folder = resources_folder() / "Models" / SEGMENTER
     if not (folder / "config.json").is_file():
         raise StudyError(
-            "this installation has no segmenter; "
-            f"train one with `t1diff train segmenter -o {folder}`."
+            f"this installation has no segmenter; train one with `t1diff train segmenter -o {folder}`."
         )
     return folder
 
