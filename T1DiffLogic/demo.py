@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import StudyError
@@ -45,9 +47,9 @@ def run_demo(output: Path, index: int, dialect: str, device: str, reporter: Repo
         raise StudyError(f"--seed {index} is outside 0…{kept - 1}, the patients kept for tests.")
     seed, watch = patient_seed("test", index), Stopwatch()
     check_writable(output)
-    with watch("patient"):
-        folder = _cleared(output / INPUT)
-        patient = write_digital_patient(seed, folder, dialect, within(reporter, "patient"))
+    folder = output / INPUT
+    with watch("patient"), replaced_input(output) as stage:
+        patient = write_digital_patient(seed, stage, dialect, within(reporter, "patient"))
     reporter.say(f"Digital patient {seed}, never seen in training: {dialect} DICOM in {folder}")
     _, result = run_study(
         folder, output, folder / NATIVE, lambda cine: SynthesisOptions(device=device), reporter, watch
@@ -63,12 +65,25 @@ def run_demo(output: Path, index: int, dialect: str, device: str, reporter: Repo
     return result
 
 
-def _cleared(folder: Path) -> Path:
-    """`folder`, empty but for the marker. What an earlier demo left goes; anything else is refused."""
-    if folder.exists():
-        if any(folder.iterdir()) and not (folder / MARKER).is_file():
-            raise StudyError(f"{folder} holds files that no demo wrote; choose another folder with -o.")
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
-    (folder / MARKER).write_text(MARKER_TEXT, encoding="utf-8")
-    return folder
+@contextmanager
+def replaced_input(output: Path):
+    """A hidden folder to write a patient into, which becomes `output`/dicom_in when it is whole.
+
+    Until then, and for good after an error or a cancel, `output` is as it was. An earlier demo's dicom_in
+    goes, and before it the result.json with its files: they are another patient's. Raises StudyError when
+    dicom_in holds files that no demo wrote.
+    """
+    from .outputs import STAGE, remove_earlier
+
+    target = output / INPUT
+    if target.exists() and any(target.iterdir()) and not (target / MARKER).is_file():
+        raise StudyError(f"{target} holds files that no demo wrote; choose another folder with -o.")
+    with tempfile.TemporaryDirectory(prefix=STAGE, dir=output) as hidden:
+        stage = Path(hidden) / INPUT
+        stage.mkdir()
+        (stage / MARKER).write_text(MARKER_TEXT, encoding="utf-8")
+        yield stage
+        remove_earlier(output)
+        if target.exists():
+            shutil.rmtree(target)
+        stage.replace(target)

@@ -23,7 +23,9 @@ from .stack_volume import RESAMPLED_NOTE
 from .study import BACKGROUND, RESEARCH_NOTICE, T1_SCALE_NOTICE, Cine, LVSegmentation, Synthesis
 
 RESULT = "result.json"
-_STAGE = ".t1diff-"
+STAGE = ".t1diff-"
+"""Prefix of hidden folders in which files are made before they are moved in; leftovers are cleared away."""
+
 _LABEL_HEADER = {"T1Diff_notice": RESEARCH_NOTICE}
 _MAP_HEADER = _LABEL_HEADER | {"T1Diff_scale": T1_SCALE_NOTICE}
 
@@ -63,6 +65,14 @@ def write_outputs(synthesis: Synthesis, folder, seconds=None, progress=None) -> 
         (stage / RESULT).write_text(_json(result), encoding="utf-8")
     progress("write", 1.0)
     return result
+
+
+def remove_earlier(folder: Path) -> None:
+    """Remove result.json of an earlier run, then the files that it lists; all else in `folder` stays."""
+    earlier = _listed(folder / RESULT)
+    (folder / RESULT).unlink(missing_ok=True)
+    for path in earlier:
+        (folder / path).unlink(missing_ok=True)
 
 
 def write_segmentation(cine: Cine, anatomy, folder, all_phases: bool = False) -> dict[str, str]:
@@ -200,9 +210,9 @@ class _Staged:
 
     def __enter__(self) -> Path:
         try:
-            for left_by_a_killed_run in self.folder.glob(f"{_STAGE}*"):
+            for left_by_a_killed_run in self.folder.glob(f"{STAGE}*"):
                 shutil.rmtree(left_by_a_killed_run, ignore_errors=True)
-            self.stage = Path(tempfile.mkdtemp(prefix=_STAGE, dir=self.folder))
+            self.stage = Path(tempfile.mkdtemp(prefix=STAGE, dir=self.folder))
         except OSError as error:
             raise self._sentence(error) from error
         return self.stage
@@ -226,7 +236,7 @@ class _Staged:
 
     def _move_in(self) -> None:
         made = sorted(p.relative_to(self.stage) for p in self.stage.rglob("*") if p.is_file())
-        earlier = self._listed()
+        earlier = _listed(self.folder / self.last)
         # from here on the folder is between two states, which the missing last file tells
         (self.folder / self.last).unlink(missing_ok=True)
         for path in earlier - {str(p.as_posix()) for p in made}:
@@ -236,15 +246,14 @@ class _Staged:
             target.parent.mkdir(exist_ok=True)
             os.replace(self.stage / path, target)
 
-    def _listed(self) -> set[str]:
-        """Files of an earlier run, by its own list; only plain names in the folder or in slices/."""
-        try:
-            files = json.loads((self.folder / self.last).read_text(encoding="utf-8"))["files"]
-            paths = {str(p) for p in files.values()}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return set()
-        return {
-            p
-            for p in paths
-            if Path(p).parent in (Path("."), Path("slices")) and Path(p).name not in ("", "..")
-        }
+
+def _listed(last: Path) -> set[str]:
+    """Files of an earlier run, by its own list; only plain names in the folder or in slices/."""
+    try:
+        files = json.loads(last.read_text(encoding="utf-8"))["files"]
+        paths = {str(p) for p in files.values()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return set()
+    return {
+        p for p in paths if Path(p).parent in (Path("."), Path("slices")) and Path(p).name not in ("", "..")
+    }

@@ -5,6 +5,9 @@ import json
 import pytest
 
 from T1DiffLogic.cli import main
+from T1DiffLogic.demo import MARKER, MARKER_TEXT, replaced_input, run_demo
+from T1DiffLogic.errors import Cancelled
+from T1DiffLogic.progress import Reporter
 
 
 @pytest.fixture(scope="module")
@@ -54,3 +57,38 @@ def test_foreign_files_are_not_overwritten(tmp_path, capsys):
 def test_patients_of_training_are_out_of_reach(tmp_path, capsys):
     assert main(["demo", "-o", str(tmp_path), "--seed", "99999999", "--progress", "none"]) == 1
     assert "--seed" in capsys.readouterr().err
+
+
+@pytest.fixture
+def earlier(tmp_path):
+    """A folder as a complete demo of another patient leaves it, and a file of the user's own."""
+    (tmp_path / "dicom_in").mkdir()
+    (tmp_path / "dicom_in" / MARKER).write_text(MARKER_TEXT)
+    (tmp_path / "dicom_in" / "old.dcm").write_text("another patient")
+    (tmp_path / "report.html").write_text("another patient's report")
+    (tmp_path / "mine.txt").write_text("mine")
+    (tmp_path / "result.json").write_text('{"files": {"report": "report.html", "result": "result.json"}}')
+    return tmp_path
+
+
+def content(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_a_demo_cancelled_while_the_patient_is_made_leaves_the_folder_as_it_was(earlier):
+    class Stopping(Reporter):
+        def __call__(self, stage, fraction, message=""):
+            raise Cancelled
+
+    before = content(earlier)
+    with pytest.raises(Cancelled):
+        run_demo(earlier, 0, "ge", "cpu", Stopping())
+    assert content(earlier) == before and not list(earlier.glob(".*"))
+
+
+def test_the_next_patient_never_lies_beside_the_last_ones_result(earlier):
+    with replaced_input(earlier) as stage:
+        (stage / "new.dcm").write_text("this patient")
+        assert (earlier / "result.json").is_file(), "until the new patient is whole"
+    assert set(content(earlier)) == {"mine.txt", f"dicom_in/{MARKER}", "dicom_in/new.dcm"}
+    assert not list(earlier.glob(".*"))
