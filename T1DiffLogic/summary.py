@@ -6,6 +6,8 @@ from pathlib import Path
 
 from .study import RESEARCH_NOTICE
 
+MAX_NOTES = 12
+
 
 def summary_of(result: dict, output: Path) -> list[str]:
     """The lines that a person wants after a study: phases, AHA-16 table, T1, agreement, times, where."""
@@ -27,11 +29,21 @@ def summary_of(result: dict, output: Path) -> list[str]:
         if own:
             lines.append(f"Slice {entry['index']}{'' if entry['valid'] else ' is not judged'}: {own}")
     lines += [f"All slices: {flag}" for flag in shared]
+    lines += _notes(result["notes"])
     seconds = result["seconds"]
     times = ", ".join(f"{stage} {value:.1f} s" for stage, value in seconds.items())
     lines.append(f"Time: {times}; {sum(seconds.values()):.1f} s in all")
     pictures = ", ".join(str(output / result["files"][name]) for name in ("overlay", "bullseye"))
     lines += [f"Pictures: {pictures}", f"All of it: {output / result['files']['report']}", RESEARCH_NOTICE]
+    return lines
+
+
+def _notes(notes: list[str]) -> list[str]:
+    """One line per note, at most MAX_NOTES; those on a single slice give way, being many and alike."""
+    ranked = sorted(notes, key=lambda note: note.startswith("slice "))
+    lines = [f"Note: {note}" for note in ranked[:MAX_NOTES]]
+    if len(notes) > MAX_NOTES:
+        lines.append(f"Note: {len(notes) - MAX_NOTES} more notes are in result.json")
     return lines
 
 

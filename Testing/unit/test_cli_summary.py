@@ -42,3 +42,15 @@ def test_a_flag_of_all_slices_is_said_once(result):
         entry["flags"] = [*entry["flags"], "acquired at 1.5 T"]
     lines = summary_of(result, Path("out"))
     assert [line for line in lines if "1.5 T" in line] == ["All slices: acquired at 1.5 T"]
+
+
+def test_notes_are_said_and_many_slices_do_not_crowd_out_the_rest(result):
+    result["notes"] = ["RV insertion points are reviewed, not found."]
+    lines = summary_of(result, Path("out"))
+    assert lines.count("Note: RV insertion points are reviewed, not found.") == 1
+    slices = [f"slice {s}: T1 slice 0, 0.1 mm away along the normal" for s in range(12)]
+    result["notes"] = [*slices, "scene.mrb was not written: install slicer-core."]
+    lines = [line for line in summary_of(result, Path("out")) if line.startswith("Note: ")]
+    assert lines[0] == "Note: scene.mrb was not written: install slicer-core."
+    assert lines[1:12] == [f"Note: {note}" for note in slices[:11]]
+    assert lines[12:] == ["Note: 1 more notes are in result.json"]
