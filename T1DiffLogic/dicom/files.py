@@ -17,8 +17,8 @@ MAX_SIDE = 4096
 MAX_PIXEL_BYTES = 4 * 1024**3
 _DICOMDIR = "1.2.840.10008.1.3.10"
 _DEFLATED = "1.2.840.10008.1.2.1.99"
-_IDENTIFYING = ("PatientName", "PatientID", "OtherPatientIDs", "OtherPatientNames", "PatientBirthName",
-                "AccessionNumber", "PatientBirthDate")  # fmt: skip
+_NAMES = ("PatientName", "OtherPatientNames", "PatientBirthName")
+_IDENTIFYING = (*_NAMES, "PatientID", "OtherPatientIDs", "AccessionNumber", "PatientBirthDate")
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,11 +47,20 @@ class Listing:
 
 
 def without_identifiers(text: str, header: Dataset) -> str:
-    """`text` with every part of the patient's name, ID, birth date or accession number as '…'."""
+    """`text` with every part of the patient's name, ID, birth date or accession number as '…'.
+
+    Parts of a name that are two letters short ("Li") go only as words of their own: within words they
+    are syllables of anything, and a "slice" or a "file" would lose its meaning.
+    """
     for keyword in _IDENTIFYING:
-        for part in re.split(r"[\^=,;\\\s]+", str(header.get(keyword, "") or "")):
-            if len(part) >= 3:
-                text = re.sub(re.escape(part), "…", text, flags=re.IGNORECASE)
+        # brackets and quotes are those that pydicom writes around several values
+        for part in re.split(r"[\^=,;\\\s\[\]'\"]+", str(header.get(keyword, "") or "")):
+            pattern = re.escape(part)
+            if len(part) == 2 and keyword in _NAMES:
+                pattern = rf"(?<![^\W\d_]){pattern}(?![^\W\d_])"
+            elif len(part) < 3:
+                continue
+            text = re.sub(pattern, "…", text, flags=re.IGNORECASE)
     return text
 
 

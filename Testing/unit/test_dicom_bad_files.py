@@ -149,6 +149,19 @@ def test_patient_in_file_names_stays_out_of_messages(study):
     assert "doe" not in message and "jane" not in message
 
 
+@pytest.mark.parametrize("name", ["Li", "li_2", "17LI", "Wu-Li"])
+def test_short_names_are_blotted_as_words(study, name):
+    folder, paths, _ = study
+    edit(paths, lambda dataset, number: setattr(dataset, "PatientName", "Li"))
+    edit(paths, lambda dataset, number: setattr(dataset, "OtherPatientNames", ["Qi^Wu", "Ng"]))
+    paths[5] = paths[5].rename(folder / f"{name} slice.dcm")
+    paths[5].write_bytes(paths[5].read_bytes()[:-10])
+    message = refused(folder, "cut short")
+    told = message.split(" slice.dcm")[0].lower()
+    assert " slice.dcm" in message, "a syllable of another word is no name"
+    assert "…" in told and "li" not in told and "wu" not in told
+
+
 def test_mixed_orientations_without_a_stack(study):
     folder, paths, _ = study
 
