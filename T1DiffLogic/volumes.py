@@ -113,17 +113,27 @@ def read_volume(path: Path) -> Volume:
 
 def _read_image(path: Path, fields: dict[str, str]) -> sitk.Image:
     try:
-        reader = sitk.ImageFileReader()
-        reader.SetFileName(str(path))
         if re.search(r"\btime\b", fields.get("kinds", "")):
             # ITK takes 'time' for a fourth direction of space and gives up; 'list' means the same here.
+            if fields.keys() & {"data file", "datafile"}:
+                raise StudyError(
+                    f"{path.name} has an axis of kind 'time' and its values in another file; "
+                    "save it as one .nrrd file."
+                )
             return _read_time_as_list(path)
-        reader.ReadImageInformation()
-        if np.prod([float(n) for n in reader.GetSize()]) * reader.GetNumberOfComponents() > MAX_VOXELS:
-            raise StudyError(f"{path.name} declares {reader.GetSize()} voxels, more than can be read.")
-        return reader.Execute()
+        return _read_within_bounds(path)
     except RuntimeError as error:
         raise StudyError(f"{path.name} cannot be read; it is damaged or no NIfTI or NRRD file.") from error
+
+
+def _read_within_bounds(path: Path) -> sitk.Image:
+    """The image, its declared size judged before memory is taken for it."""
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    if np.prod([float(n) for n in reader.GetSize()]) * reader.GetNumberOfComponents() > MAX_VOXELS:
+        raise StudyError(f"{path.name} declares {reader.GetSize()} voxels, more than can be read.")
+    return reader.Execute()
 
 
 def _read_time_as_list(path: Path) -> sitk.Image:
@@ -133,7 +143,7 @@ def _read_time_as_list(path: Path) -> sitk.Image:
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / path.name
         copy.write_bytes(header + content[end:])
-        return sitk.ReadImage(str(copy))
+        return _read_within_bounds(copy)
 
 
 def _geometries(image: sitk.Image, path: Path) -> tuple[SliceGeometry, ...]:

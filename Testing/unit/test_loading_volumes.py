@@ -122,6 +122,30 @@ def test_sequence_nrrd_with_either_axis_order(tmp_path, axis, kind, ras):
     assert_is_the_cine(load_cine(path))
 
 
+@pytest.mark.parametrize("kind", ["list", "time"])
+def test_declared_sizes_beyond_reason_are_refused_unread(tmp_path, kind):
+    path = tmp_path / "cine.seq.nrrd"
+    write_sequence(path, 3, kind)
+    path.write_bytes(path.read_bytes().replace(b"sizes: 12 10 4 6", b"sizes: 60000 60000 4 6"))
+    with pytest.raises(StudyError, match="cine.seq.nrrd declares .60000"):
+        load_cine(path)
+
+
+@pytest.mark.parametrize("kind, field", [("list", "data file"), ("time", "data file"), ("time", "datafile")])
+def test_detached_header(tmp_path, kind, field):
+    """Read as it is; with a 'time' axis, for which the header has to be changed, refused."""
+    path = tmp_path / "cine.nhdr"
+    write_sequence(path, 3, kind, index_lines(3, TIMES, unit="ms"))
+    header, values = path.read_bytes().split(b"\n\n", 1)
+    (tmp_path / "cine.raw.gz").write_bytes(values)
+    path.write_bytes(header + f"\n{field}: cine.raw.gz\n".encode())
+    if kind == "list":
+        assert_is_the_cine(load_cine(path))
+    else:
+        with pytest.raises(StudyError, match="cine.nhdr .* another file; save it as one .nrrd file"):
+            load_cine(path)
+
+
 @pytest.mark.parametrize(
     "lines, times, note",
     [
