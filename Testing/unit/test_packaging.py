@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from pathlib import Path
+from pathlib import Path, PurePath
 
 ROOT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -18,6 +18,19 @@ def test_every_package_is_in_the_wheel():
     found = {".".join(p.parent.relative_to(ROOT).parts) for p in (ROOT / "T1DiffLogic").rglob("*.py")}
     listed = set(PYPROJECT["tool"]["setuptools"]["packages"]) - {"T1DiffLogic.Resources"}
     assert found == listed
+
+
+def test_the_wheel_and_slicer_carry_the_models_and_nothing_of_their_training():
+    globs = PYPROJECT["tool"]["setuptools"]["package-data"]["T1DiffLogic.Resources"]
+    carried = {p for pattern in globs for p in (ROOT / "Resources").glob(pattern)}
+    models = [p.parent for p in (ROOT / "Resources" / "Models").glob("*/config.json")]
+    assert models
+    expected = {m / name for m in models for name in ("config.json", "model.safetensors")}
+    assert carried == expected | set((ROOT / "Resources" / "Configs").iterdir())
+    for left in ("training_state.pt", "log.csv"):
+        assert not any(PurePath("Models", "gf_unet", left).match(pattern) for pattern in globs)
+    cmake = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+    assert set(re.findall(r"(?<=\s)Resources/([^\s)]+)", cmake)) == set(globs)
 
 
 def test_requirements_have_lower_bounds_and_no_pins():
