@@ -135,7 +135,7 @@ def test_morphology_is_anatomy_and_its_motion():
 
 
 @pytest.mark.parametrize("arm", ARMS)
-def test_a_corrected_mask_changes_c_mor_and_the_map_but_not_c_mod(arm):
+def test_a_corrected_es_mask_changes_c_mor_and_the_map_but_not_c_mod(arm):
     model = stirred(arm)
     cine, ed, es, _ = rings(1, model.config.cine_phases)
     corrected = es.roll(3, dims=-1)
@@ -144,6 +144,21 @@ def test_a_corrected_mask_changes_c_mor_and_the_map_but_not_c_mod(arm):
         torch.testing.assert_close(a, b, rtol=0, atol=0)
     for a, b in zip(before.c_mor, after.c_mor):
         assert not torch.allclose(a, b)
+    assert (drawn(model, before) - drawn(model, after)).abs().max() > 1.0
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_a_corrected_ed_mask_changes_c_mod_only_through_the_muscle_window(arm):
+    """E_m takes one number from the ED mask, the signal of its myocardium, and only in the fast arm."""
+    model = stirred(arm)
+    cine, ed, es, _ = rings(1, model.config.cine_phases)
+    corrected = ed.roll(3, dims=-1)
+    before, after = model.encode(cine, ed, es), model.encode(cine, corrected, es)
+    for a, b in zip(before.c_mod, after.c_mod):
+        assert torch.equal(a, b) == (not model.config.muscle_window)
+    for a, b in zip(before.c_mor, after.c_mor):
+        assert not torch.allclose(a, b)
+    assert model.config.muscle_window == (arm == "fast")
     assert (drawn(model, before) - drawn(model, after)).abs().max() > 1.0
 
 
