@@ -4,10 +4,12 @@ import torch
 
 from T1DiffLogic.anatomy.phase_sampling import phase_fractions
 from T1DiffLogic.training.rendered import (
+    INNER_WALL_WEIGHT,
     WEIGHTS,
     engine_batch,
     engine_inputs,
     flip_and_turn,
+    inner_wall,
     segmenter_batch,
     soften_masks,
 )
@@ -74,7 +76,10 @@ def test_engine_inputs_weigh_the_wall_and_use_the_segmenters_masks():
     given = torch.zeros(32, 4, 128, 128)
     given[:, 0] = 1
     inputs = engine_inputs(batch, torch.Generator().manual_seed(0), (given, given))
-    assert set(inputs["weight"].unique().tolist()) <= set(WEIGHTS.tolist())
-    assert (inputs["weight"][:, 0][batch["labels_t1"] == 2] == 1).all()
+    weight, labels = inputs["weight"][:, 0], batch["labels_t1"]
+    assert set(weight.unique().tolist()) <= {*WEIGHTS.tolist(), INNER_WALL_WEIGHT}
+    inner = inner_wall(labels)
+    assert inner.any() and (labels[inner] == 2).all() and (weight[inner] == INNER_WALL_WEIGHT).all()
+    assert (weight[(labels == 2) & ~inner] == WEIGHTS[2]).all()
     taken = (inputs["soft_ed"][:, 0] == 1).flatten(1).all(1)
     assert 8 < taken.sum() < 30
