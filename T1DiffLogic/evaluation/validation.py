@@ -3,34 +3,41 @@
     python -m T1DiffLogic.evaluation.validation --split validation -n 30 -o docs/validation
 
 Writes one CSV row per segment and per patient, as they are done, and `summary.json`. A patient that
-is in the CSV already is not done again. Controls that know nothing of the patient's cine stand
-beside the map: the best constant, and the mean of each AHA segment over training patients.
+is in the CSV already is not done again; one whose study is refused goes into `failures.csv`, is counted,
+and is tried again by the next run. Controls that know nothing of the patient's cine stand beside the
+map: the best constant, the mean of the myocardium and of each AHA segment over training patients.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from ..anatomy.alignment import align_t1
 from ..anatomy.segmenter import Segmenter
+from ..errors import StudyError
+from ..model import LoadedModel
 from ..options import SynthesisOptions
-from ..phantom.draws import SEEDS, patient_seed
+from ..phantom.draws import patient_seed
 from ..phantom.patient import DigitalPatient, digital_patient
 from ..study import LV_CAVITY, LV_MYOCARDIUM, RV, T1Map
 from ..synthesis import synthesize
+from .controls import plausible, training_means
+from .records import FAILURES, PATIENTS, SEGMENTS, append, read, resume
 
 INFARCTED_SHARE = 0.15
 """A segment is infarcted when this share of its pixels is more than half infarct core."""
 
 
 def segment_rows(patient: DigitalPatient, synthesis, segmenter: Segmenter) -> list[dict]:
-    """One row per AHA segment that has both maps: means in ms and the true infarct share."""
+    """One row per AHA segment that has both maps: means in ms and the true infarct share.
+
+    synthetic_ms is of the mean map of all samples, synthetic1_ms of the first sample alone.
+    """
     labels = segmenter.segment_t1(patient.t1).argmax(axis=1).astype(np.uint8)
 
     def on_cine(values):
@@ -53,6 +60,7 @@ def segment_rows(patient: DigitalPatient, synthesis, segmenter: Segmenter) -> li
                 "n": int(mask.sum()),
                 "native_ms": float(native[mask].mean()),
                 "synthetic_ms": float(synthesis.t1_ms[mask].mean()),
+                "synthetic1_ms": float(synthesis.samples_ms[0, mask].mean()),
                 "uncertainty_ms": float(synthesis.samples_ms[:, mask].mean(axis=1).std(ddof=1)),
                 "repeat_ms": float(repeat[mask].mean()),
                 "noise_free_ms": float(truth[mask].mean()),
@@ -68,14 +76,25 @@ def dice(found: np.ndarray, truth: np.ndarray, label: int) -> float:
     return 1.0 if total == 0 else float(2 * (a & b).sum() / total)
 
 
-def patient_row(patient: DigitalPatient, synthesis) -> dict:
-    """Errors of ED and ES, Dice at the ED and ES that were found, pixel errors in the myocardium."""
+def rmse(values, native: np.ndarray) -> float | None:
+    """Root mean square of `values` (n,) or one value minus `native` (n,); None without pixels."""
+    return float(np.sqrt(np.square(values - native, dtype=np.float64).mean())) if native.size else None
+
+
+def patient_row(patient: DigitalPatient, synthesis, means: np.ndarray) -> dict:
+    """Errors of ED and ES, Dice at the ED and ES that were found, RMSE over pixels of the ED myocardium.
+
+    means  (17,) ms of `controls.training_means`
+
+    wall_*      all its pixels: of the map, of this patient's own best constant, of the training mean
+    wall_aha_*  its pixels in AHA segments: of the map, of the training means painted on the segments
+    """
     found, phases = synthesis.segmentation, synthesis.phases
     ed, es = found.labels_ed, found.labels_es
     truth_ed, truth_es = patient.labels[:, phases.ed], patient.labels[:, phases.es]
-    wall = (ed == LV_MYOCARDIUM) & (synthesis.native_ms > 300) & (synthesis.native_ms < 2200)
-    wall &= synthesis.valid.astype(bool)
-    error = (synthesis.t1_ms - synthesis.native_ms)[wall]
+    native = synthesis.native_ms
+    wall = (ed == LV_MYOCARDIUM) & plausible(native) & synthesis.valid.astype(bool)
+    in_segments = wall & (synthesis.aha > 0)
     count = patient.cine.n_phases
     return {
         "seed": patient.seed,
@@ -87,47 +106,36 @@ def patient_row(patient: DigitalPatient, synthesis) -> dict:
             for name, label in (("rv", RV), ("myocardium", LV_MYOCARDIUM), ("cavity", LV_CAVITY))
             for moment, labels, truth in (("ed", ed, truth_ed), ("es", es, truth_es))
         },
-        "wall_rmse_ms": float(np.sqrt((error**2).mean())),
-        "wall_constant_rmse_ms": float(synthesis.native_ms[wall].std()),
+        "wall_rmse_ms": rmse(synthesis.t1_ms[wall], native[wall]),
+        "wall_constant_rmse_ms": rmse(native[wall].mean() if wall.any() else 0.0, native[wall]),
+        "wall_training_mean_rmse_ms": rmse(means[0], native[wall]),
+        "wall_aha_rmse_ms": rmse(synthesis.t1_ms[in_segments], native[in_segments]),
+        "wall_aha_segment_means_rmse_ms": rmse(means[synthesis.aha[in_segments]], native[in_segments]),
         "flagged": sum(bool(s.flags) for s in synthesis.slices),
     }
 
 
-def training_segment_means(n: int = 40) -> np.ndarray:
-    """(16,) ms: mean native T1 of each AHA segment over `n` training patients, read under true contours.
+def summary(rows: list[dict], patients: list[dict], failed: int, means: np.ndarray) -> dict:
+    """The figures of the release: agreement, infarct detection and errors against the controls.
 
-    The control "per-segment mean": what a map can know of a segment from its number alone.
+    rows, patients  of segments.csv and patients.csv; means (17,) ms of `controls.training_means`.
+    Figures of patients are means over those that have one. Raises StudyError without any patient.
     """
-    from ..anatomy.aha import aha_labels
-    from ..anatomy.insertions import rv_insertions
-    from ..anatomy.levels import slice_levels
-
-    total, count = np.zeros(17), np.zeros(17)
-    for seed in SEEDS["train"][5_000_000 : 5_000_000 + n]:
-        patient = digital_patient(seed, phases=2)
-        labels, geometries = patient.t1_labels, patient.t1.geometries
-        numbers = aha_labels(
-            labels, rv_insertions(labels, geometries), slice_levels(labels, geometries), geometries
-        )
-        np.add.at(total, numbers, patient.t1.values_ms)
-        np.add.at(count, numbers, 1)
-    return (total / np.maximum(count, 1))[1:]
-
-
-def summary(rows: list[dict], patients: list[dict], means: np.ndarray) -> dict:
-    """The figures of the release: agreement, infarct detection and errors against the controls."""
+    if not rows or not patients:
+        raise StudyError(f"no patient gave a map that can be compared; {FAILURES} says why.")
 
     def column(name, where=None):
         return np.array([float(r[name]) for r in rows if where is None or where(r)])
 
     def correlation(a, b):
-        return float(np.corrcoef(a, b)[0, 1])
+        return float(np.corrcoef(a, b)[0, 1]) if len(a) > 2 else None
 
     def infarcted(r):
         return int(r["infarcted_patient"]) == 1
 
     native, synthetic = column("native_ms"), column("synthetic_ms")
-    control = means[column("segment").astype(int) - 1]
+    one = column("synthetic1_ms")
+    control = means[column("segment").astype(int)]
     scar = column("infarct_share") >= INFARCTED_SHARE
     remote = ~scar
     error, constant_error = np.abs(synthetic - native).mean(), np.abs(native - np.median(native)).mean()
@@ -135,17 +143,23 @@ def summary(rows: list[dict], patients: list[dict], means: np.ndarray) -> dict:
     es = np.array([int(p["es_error"]) for p in patients])
     figures = {
         "patients": len(patients),
+        "failed": failed,
         "segments": len(rows),
         "infarct_segments": int(scar.sum()),
         "segment_auc": _auc(synthetic[scar], synthetic[remote]),
         "segment_auc_native_repeat": _auc(column("repeat_ms")[scar], column("repeat_ms")[remote]),
         "segment_r_infarcted": correlation(column("synthetic_ms", infarcted), column("native_ms", infarcted)),
+        "segment_r_infarcted_one_sample": correlation(
+            column("synthetic1_ms", infarcted), column("native_ms", infarcted)
+        ),
         "segment_r_infarcted_repeat": correlation(
             column("repeat_ms", infarcted), column("native_ms", infarcted)
         ),
         "segment_r_all": correlation(synthetic, native),
         "segment_mae_ms": float(error),
+        "segment_mae_one_sample_ms": float(np.abs(one - native).mean()),
         "segment_mae_best_constant_ms": float(constant_error),
+        "segment_mae_training_mean_ms": float(np.abs(means[0] - native).mean()),
         "segment_mae_segment_means_ms": float(np.abs(control - native).mean()),
         "segment_mae_repeat_ms": float(np.abs(column("repeat_ms") - native).mean()),
         "mae_over_best_constant": float(error / constant_error),
@@ -154,7 +168,8 @@ def summary(rows: list[dict], patients: list[dict], means: np.ndarray) -> dict:
     }
     for name in patients[0]:
         if name.startswith(("dice", "wall")):
-            figures[name] = float(np.mean([float(p[name]) for p in patients]))
+            known = [float(p[name]) for p in patients if p[name] != ""]
+            figures[name] = float(np.mean(known)) if known else None
     return {k: round(v, 4) if isinstance(v, float) else v for k, v in figures.items()}
 
 
@@ -166,21 +181,27 @@ def _auc(positive: np.ndarray, negative: np.ndarray) -> float | None:
     return float(wins)
 
 
-def _append(path: Path, rows: list[dict]) -> None:
-    fresh = not path.is_file()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        if fresh:
-            writer.writeheader()
-        for row in rows:
-            writer.writerow({k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()})
+def validate(
+    seeds, folder: Path, rows_of: Callable[[int], tuple[list[dict], dict]], say: Callable[[str], None] = print
+) -> None:
+    """Appends the rows of every patient of `seeds` that `folder` does not hold yet.
 
-
-def _read(path: Path) -> list[dict]:
-    if not path.is_file():
-        return []
-    with path.open(encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    rows_of  seed -> (segment rows, patient row); its StudyError goes into failures.csv
+    """
+    done = resume(folder)
+    for number, seed in enumerate(seeds, start=1):
+        if seed in done:
+            continue
+        try:
+            segments, patient = rows_of(seed)
+        except StudyError as error:
+            append(folder / FAILURES, [{"seed": seed, "sentence": str(error)}])
+            say(f"{number}/{len(seeds)} seed {seed} failed: {error}")
+            continue
+        if segments:
+            append(folder / SEGMENTS, segments)
+        append(folder / PATIENTS, [patient])
+        say(f"{number}/{len(seeds)} seed {seed}")
 
 
 def main() -> None:
@@ -194,23 +215,22 @@ def main() -> None:
     arguments = parser.parse_args()
     out = arguments.output
     out.mkdir(parents=True, exist_ok=True)
-    segmenter = Segmenter.load()
-    done = {int(r["seed"]) for r in _read(out / "patients.csv")}
-    for index in range(arguments.n):
-        seed = patient_seed(arguments.split, index)
-        if seed in done:
-            continue
-        patient = digital_patient(seed)
-        options = SynthesisOptions()
-        if arguments.model is not None:
-            options = replace(options, model=arguments.model)
-        synthesis = synthesize(patient.cine, options, native=patient.t1)
-        rows = segment_rows(patient, synthesis, segmenter)
-        if rows:
-            _append(out / "segments.csv", rows)
-        _append(out / "patients.csv", [patient_row(patient, synthesis)])
-        print(f"{index + 1}/{arguments.n} seed {seed}", flush=True)
-    figures = summary(_read(out / "segments.csv"), _read(out / "patients.csv"), training_segment_means())
+    options = SynthesisOptions(model=arguments.model)
+    try:
+        LoadedModel.load(options)  # a missing model is not the patients' failure
+        segmenter, means = Segmenter.load(), training_means(out / "training_means.csv")
+
+        def rows_of(seed: int) -> tuple[list[dict], dict]:
+            patient = digital_patient(seed)
+            synthesis = synthesize(patient.cine, options, native=patient.t1)
+            return segment_rows(patient, synthesis, segmenter), patient_row(patient, synthesis, means)
+
+        seeds = [patient_seed(arguments.split, index) for index in range(arguments.n)]
+        validate(seeds, out, rows_of, lambda line: print(line, flush=True))
+        failed = len(read(out / FAILURES))
+        figures = summary(read(out / SEGMENTS), read(out / PATIENTS), failed, means)
+    except StudyError as error:
+        raise SystemExit(str(error)) from error
     (out / "summary.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(figures, indent=2))
 
