@@ -16,6 +16,21 @@ CONTACT_MM = 4.0
 GAP_DEG = 25
 """Breaks in the contact up to this are closed (septal trabeculae, a pixel of background)."""
 
+RV_WALL_MM = 3.0
+"""The free wall of the RV, which no label holds: 2 to 4 mm in adults at ED. The insertion is where its
+outer surface meets the LV, beyond the last blood."""
+
+CLOSING_SLOPE = 0.9
+"""mm by which the RV's outer surface nears the LV epicardium per mm of the epicardium, at the end of the
+crescent. 42° is the angle at which two circles of nearly the same size cross when the centre of one lies
+three quarters of a radius from the other's, as the RV's outline lies beside the LV."""
+
+TIP_MM = 3.0
+"""Length of the crescent's tip over which its width is taken."""
+
+MAX_TIP_MM = 6.0
+"""A crescent wider than this at its end is a label cut off or gone astray; no more of it is closed."""
+
 SEPTUM_DEG = (25, 220)
 """Contact outside this range is a stray label or a ring of RV, not a septum."""
 
@@ -27,7 +42,8 @@ def rv_insertions(segmentation: np.ndarray, geometries) -> np.ndarray:
     """(S, R, C) labels or (S, 4, R, C) probabilities at ED -> (S, 2, 2) (row, column).
 
     First the anterior, then the inferior insertion, on the LV epicardium; NaN on slices where the
-    RV is not seen beside a closed enough LV. Which is the anterior one is decided for the stack
+    RV is not seen beside a closed enough LV. The insertion is where the RV's outer wall, which is not
+    labelled, meets the LV, not where its blood ends. Which is the anterior one is decided for the stack
     as a whole, in patient space: the one nearer to patient anterior (and superior). Angles are
     smoothed over neighbouring slices and outliers dropped.
     """
@@ -70,7 +86,7 @@ def _outermost(profile: np.ndarray) -> np.ndarray:
 
 
 def _septum(rv, geometry, centre, frame, angles, radius) -> np.ndarray:
-    """(2,) radians: start and end, in increasing angle, of the arc where RV touches the epicardium."""
+    """(2,) radians: start and end, in increasing angle, of the arc where RV meets the epicardium."""
     profile = radial_profiles(rv, geometry, centre, frame, angles, RADII_MM)
     distance = RADII_MM[None, :] - radius[:, None]
     reach = max(CONTACT_MM, 2 * max(geometry.spacing))
@@ -92,7 +108,23 @@ def _septum(rv, geometry, centre, frame, angles, radius) -> np.ndarray:
     if not SEPTUM_DEG[0] * per_degree <= high - low <= SEPTUM_DEG[1] * per_degree:
         return np.full(2, np.nan)
     step = 2 * np.pi / N_ANGLES
-    return wrap(np.array([low - 0.5, high - 0.5]) * step + start * step)
+    width = np.roll(np.clip(_outermost(profile) - radius, 0.0, None), -start)
+    radius = np.roll(radius, -start)
+    ends = (low - 0.5 - _closing(width, radius, low, 1), high - 0.5 + _closing(width, radius, high - 1, -1))
+    return wrap((np.array(ends) + start) * step)
+
+
+def _closing(width, radius, last: int, inward: int) -> float:
+    """Rays from the end of the blood at ray `last` to where the RV's outer wall meets the epicardium.
+
+    width   (A,) mm from the epicardium to the outer edge of the RV blood; at the tip of a crescent it
+            is about a pixel, and more where a label is rounded off before the tip
+    inward  +1 or -1, towards the septum
+    """
+    per_mm = N_ANGLES / (2 * np.pi * radius[last])
+    tip = (last + inward * np.arange(max(1, round(TIP_MM * per_mm)))) % N_ANGLES
+    open_mm = min(float(np.median(width[tip])), MAX_TIP_MM)
+    return (RV_WALL_MM + open_mm) / CLOSING_SLOPE * per_mm
 
 
 def _anterior_first(ends: np.ndarray, frame) -> np.ndarray:
