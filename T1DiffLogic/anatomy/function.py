@@ -69,7 +69,7 @@ def wall_thickening(labels_ed, labels_es, insertions, levels, geometries) -> np.
     for s, (level, geometry) in enumerate(zip(levels, geometries)):
         if level is None:
             continue
-        walls = np.array([_thickness(a[s], geometry, frame, angles) for a in (labels_ed, labels_es)])
+        walls = np.array([wall_along_rays(a[s], geometry, frame, angles) for a in (labels_ed, labels_es)])
         through = (turn * wrap(angles - anterior[s])) % (2 * np.pi)
         number = sector(through, level, width[s], "equal")
         seen = (walls >= MIN_WALL_MM).all(axis=0)
@@ -80,7 +80,7 @@ def wall_thickening(labels_ed, labels_es, insertions, levels, geometries) -> np.
         return np.where(rays > 0, 100 * (total[1] - total[0]) / total[0], np.nan)[1:]
 
 
-def _thickness(labels, geometry, frame, angles) -> np.ndarray:
+def wall_along_rays(labels, geometry, frame, angles) -> np.ndarray:
     """(A,) mm of LV myocardium along each ray; 0 where the slice shows no LV."""
     centre = lv_centre(labels)
     if centre is None:

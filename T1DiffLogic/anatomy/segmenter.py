@@ -18,6 +18,7 @@ from ..engine.precision import inference_precision
 from ..errors import StudyError
 from ..resources import installed_segmenter, trained_on
 from ..study import LV_CAVITY, LV_MYOCARDIUM, RV, Cine, T1Map
+from .base import end_at_base
 from .intensity import T1_CEILING_MS, standardise
 from .roi import Roi
 
@@ -64,7 +65,8 @@ class Segmenter:
     def segment_cine(self, cine: Cine, progress: Progress | None = None) -> np.ndarray:
         """(S, P, 4, R, C) float16 probabilities on the cine's own pixels.
 
-        Background, RV, LV myocardium, LV cavity; background outside the region around the heart.
+        Background, RV, LV myocardium, LV cavity; background outside the region around the heart, and
+        no LV on slices that a phase has above the mitral plane (`base`).
         Raises StudyError when no LV is found on any slice.
         """
         progress = progress or (lambda share: None)
@@ -77,6 +79,7 @@ class Segmenter:
             soft = tidied(self._soft(crops[s]), roi.pixel_mm)
             result[s] = _restored(soft, roi, s)
             progress(0.1 + 0.9 * (s + 1) / cine.n_slices)
+        end_at_base(result, cine.geometries)
         return result
 
     def segment_t1(self, t1: T1Map) -> np.ndarray:
