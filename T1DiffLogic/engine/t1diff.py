@@ -302,11 +302,16 @@ class T1Diff(nn.Module):
     def initial_noise(
         self, seed: int, slice_indices: Sequence[int], sample_indices: Sequence[int], step: int = 0
     ) -> Tensor:
-        """(B,K,1,H,W) float32 on the CPU, each map keyed by its own (seed, slice, sample, step)."""
+        """(B,K,1,H,W) float32 on the CPU, each map keyed by its own (seed, slice, sample, step).
+
+        Samples come in antithetic pairs: an odd one starts from the negative of the even one before
+        it. Each is as good a draw as any, and what the sampler does linearly with the noise cancels
+        in their mean, which so needs fewer samples (Hammersley and Morton 1956).
+        """
         shape = (1, self.config.size, self.config.size)
-        return torch.stack(
-            [
-                torch.stack([keyed_noise(shape, seed, b, k, step) for k in sample_indices])
-                for b in slice_indices
-            ]
-        )
+
+        def draw(slice_index: int, sample: int) -> Tensor:
+            noise = keyed_noise(shape, seed, slice_index, sample - sample % 2, step)
+            return -noise if sample % 2 else noise
+
+        return torch.stack([torch.stack([draw(b, k) for k in sample_indices]) for b in slice_indices])
