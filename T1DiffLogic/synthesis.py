@@ -64,7 +64,7 @@ def synthesize(
         maps = draw_samples(
             model.network, inputs, slices, samples, options.seed, steps, within(progress, "synthesize")
         )
-        samples_ms, valid = restored(maps, slices, roi)
+        samples_ms, valid = restored(maps, slices, roi, inputs, masks)
     of_field, field_note = field_strength_flags(cine.source.field_strength_t)
     return Synthesis(
         cine=cine,

@@ -38,14 +38,17 @@ def segment_rows(patient: DigitalPatient, synthesis, segmenter: Segmenter) -> li
 
     synthetic_ms is of the mean map of all samples, synthetic1_ms of the first sample alone.
     """
-    labels = segmenter.segment_t1(patient.t1).argmax(axis=1).astype(np.uint8)
+    labels, again = (
+        segmenter.segment_t1(m).argmax(axis=1).astype(np.uint8) for m in (patient.t1, patient.t1_repeat)
+    )
 
-    def on_cine(values):
+    def on_cine(values, found=labels):
         maps = T1Map(values_ms=values, geometries=patient.t1.geometries)
-        return align_t1(maps, synthesis.cine, labels, synthesis.segmentation.labels_ed).native_ms
+        return align_t1(maps, synthesis.cine, found, synthesis.segmentation.labels_ed).native_ms
 
     scar = on_cine(1 + (patient.t1_scar > 0.5) * 1000.0)  # 1 where there is a map, so that 0 says none
-    repeat, truth = on_cine(patient.t1_repeat.values_ms), on_cine(patient.t1_truth_ms)
+    # the repeat is another breath-hold: aligned by its own contours, as a second scan would be
+    repeat, truth = on_cine(patient.t1_repeat.values_ms, again), on_cine(patient.t1_truth_ms)
     native = synthesis.native_ms
     rows = []
     for number in range(1, 17):
