@@ -118,11 +118,12 @@ def inner_wall_map(maps: torch.Tensor, wall: torch.Tensor) -> torch.Tensor:
 
     wall  (S, H, W) probability of LV myocardium
 
-    A pixel counts by the least wall in its 3 × 3 neighbourhood; the others get the Gaussian mean
+    A pixel counts when its whole 3 × 3 neighbourhood is wall; the others get the Gaussian mean
     (SD 1.2 pixels) of those that count (normalised convolution, Knutsson and Westin 1993). Far from
     any wall the map stays as it is.
     """
-    inner = -torch.nn.functional.max_pool2d(-wall[:, None], 3, 1, 1)
+    # cut at one half, so that labels handed back weigh what the probabilities did
+    inner = -torch.nn.functional.max_pool2d(-(wall[:, None] > 0.5).to(maps.dtype), 3, 1, 1)
     axis = torch.arange(-4, 5, dtype=maps.dtype)
     kernel = torch.exp(-0.5 * (axis / 1.2) ** 2)
     kernel = (kernel[:, None] * kernel / kernel.sum() ** 2)[None, None]
