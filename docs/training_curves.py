@@ -41,7 +41,8 @@ def main() -> None:
         axis.set_xlabel("minutes of training, 2 CPU cores")
         axis.grid(alpha=0.3)
         axis.legend(fontsize=8)
-    figure.suptitle("Validation on digital hearts; of the wide distribution are half of the segmenter's, a third of T1Diff's", fontsize=10)
+    title = "Validation on digital hearts; wide distribution: half of the segmenter's, a third of T1Diff's"
+    figure.suptitle(title, fontsize=10)
     figure.savefig(DOCS / "pictures" / "training.png", dpi=110)
 
 
