@@ -44,6 +44,9 @@ def add(subparsers, common) -> None:
         metavar="DIR",
         help="model folder of the segmenter whose masks are learned from too (default: the installed one)",
     )
+    synthesis.add_argument(
+        "--start", type=Path, metavar="DIR", help="model folder whose weights to start from (default: from nothing)"
+    )
     add_device(parser)
     parser.set_defaults(run=run)
 
@@ -54,6 +57,8 @@ def run(args, reporter) -> None:
 
     if args.max_minutes <= 0 or args.batch_size < 2 or args.workers < 0:
         raise StudyError("--max-minutes must be above 0, --batch-size at least 2, --workers at least 0.")
+    if args.start and (args.resume or args.what != "synthesis"):
+        raise StudyError("--start begins a new synthesis run; leave it out with --resume and for the segmenter.")
     from ..devices import chosen_device
     from ..resources import installed_segmenter
 
@@ -77,6 +82,7 @@ def run(args, reporter) -> None:
         train_synthesis(
             args.output,
             preset=args.preset,
+            start=args.start,
             segmenter=args.segmenter or installed_segmenter(),
             **common,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .unet_blocks import ResidualBlock, down, space_to_depth
@@ -33,9 +34,10 @@ def muscle_window(cine: Tensor, soft_ed: Tensor) -> Tensor:
 
     Blood and fat are bright, muscle is dark, and the contrasts that betray a scar are a few percent
     of the image's range; a reader narrows the window, and so does this. The one number taken from
-    `soft_ed` (B,4,H,W) is the mean signal of the myocardium; without a myocardium, half the blood's.
+    `soft_ed` (B,4,H,W) is the mean signal inside the myocardium, away from blood and lung; without a
+    myocardium, half the blood's.
     """
-    weight = soft_ed[:, 2].float()
+    weight = -F.max_pool2d(-soft_ed[:, 2:3].float(), 3, 1, 1)[:, 0]
     total = (weight * cine[:, 0].float()).sum((1, 2)) + 0.5 * 8
     reference = (total / (weight.sum((1, 2)) + 8)).clamp_min(0.05)
     window = cine / reference[:, None, None, None] - 1
@@ -102,4 +104,4 @@ class MeanDecoder(nn.Module):
         fine = self.fine(fine + self.up_fine(middle))
         # bfloat16 would round the map by milliseconds: its last layer is float32
         with torch.autocast(fine.device.type, enabled=False):
-            return nn.functional.pixel_shuffle(self.head(fine.float()), 2)
+            return F.pixel_shuffle(self.head(fine.float()), 2)

@@ -38,7 +38,8 @@ class T1DiffConfig:
     clip_z0              |z_0| is limited to this in training and in sampling
     outside_weight       least weight of a pixel in the diffusion loss: where nothing is to be
                          learned (air) sampling must still end somewhere defined
-    mean_l1              share of L1 in the mean loss, the rest is Huber with δ = residual_scale
+    mean_l1              share of L1 in the mean loss, the rest is Huber
+    mean_huber           its δ in units of residual_scale; a small one draws infarcts towards the rest
     mean_weight          weight of the mean loss beside the diffusion loss
     sampler, sampler_steps, samples, spacing   defaults of sampling
     """
@@ -59,6 +60,7 @@ class T1DiffConfig:
     clip_z0: float = 6.0
     outside_weight: float = 0.05
     mean_l1: float = 0.5
+    mean_huber: float = 1.0
     mean_weight: float = 1.0
     modality_widths: tuple[int, int, int] = (48, 96, 192)
     modality_bottleneck: int = 256
@@ -232,7 +234,7 @@ class T1Diff(nn.Module):
         config = self.config
         error = (target - conditions.mean) / config.residual_scale
         per_pixel = config.mean_l1 * error.abs() + (1 - config.mean_l1) * F.huber_loss(
-            error, torch.zeros_like(error), reduction="none"
+            error, torch.zeros_like(error), reduction="none", delta=config.mean_huber
         )
         return (weight * per_pixel).sum() / weight.sum().clamp_min(1e-6)
 

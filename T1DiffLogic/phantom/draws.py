@@ -60,6 +60,16 @@ class Draws:
         return torch.bucketize(self._column(), edges)
 
 
+class Average(Draws):
+    """Draws without chance: every continuous draw gives the middle of its distribution."""
+
+    def __init__(self, n: int, device="cpu"):
+        self.u = torch.full((1, n), 0.5, device=device)
+
+    def _column(self) -> torch.Tensor:
+        return self.u[0]
+
+
 def field_generator(seed: int, purpose: str, device="cpu") -> torch.Generator:
     """A generator for the random fields of one heart, distinct for each purpose."""
     key = np.random.SeedSequence([int(seed), *purpose.encode()]).generate_state(2, np.uint32)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import torch
 
-from .draws import Draws
+from .draws import Average, Draws
 
 HEALTHY, INFARCT, STUNNED, GLOBAL_HYPOKINESIA = range(4)
 """Conditions. STUNNED moves badly in one territory without any scar."""
@@ -81,6 +81,7 @@ class Hearts:
     trabeculae: torch.Tensor
     lesions: tuple[Lesion, ...]
     tissues: dict[str, Tissue]
+    average_tissues: dict[str, Tissue]  # of an average person of that sex with an infarct of that age
     heart_rate: torch.Tensor
 
     @property
@@ -235,5 +236,6 @@ def sample_hearts(seeds, *, wide: bool = False, infarcted: bool | None = None, d
         trabeculae=d.uniform(0.0, 0.07) if wide else d.uniform(0.01, 0.045),
         lesions=(first, second),
         tissues=_tissues(d, female, chronic, wide),
+        average_tissues=_tissues(Average(len(seeds), device), female, chronic, wide),
         heart_rate=d.uniform(45, 115) if wide else d.uniform(55, 95),
     )

@@ -309,19 +309,22 @@ class DigitalScan:
         real, imaginary = noise.chunk(2, dim=1)
         return ((images + real).square() + imaginary.square()).sqrt(), shapes.labels
 
-    def molli(self, *, noise: bool = True, misregistration: float = 1.0) -> tuple[torch.Tensor, torch.Tensor]:
+    def molli(
+        self, *, noise: bool = True, misregistration: float = 1.0, average: bool = False
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """The MOLLI T1 map of each slice, late diastole.
 
         noise            False: the noise-free map of the same anatomy (the truth behind the scan)
         misregistration  share of the in-plane shift between the cine and T1 breath-holds; 0 with
                          the same through-plane position, too
+        average          True: tissues of an average person in place of this one's own
         Returns T1 (B, H, W) in ms and labels uint8 (B, H, W).
         """
         h, sc = self.hearts, self.scanner
         b = len(h)
         inks = {
-            name: molli_signal(self._true_t1[name], t.t2_ms, t.density, h.heart_rate)
-            for name, t in h.tissues.items()
+            name: molli_signal(true_t1(t) if average else self._true_t1[name], t.t2_ms, t.density, h.heart_rate)
+            for name, t in (h.average_tissues if average else h.tissues).items()
         }
         inks["air"] = torch.zeros_like(inks["blood"])
         inks["bone"] = 0.5 * inks["fat"]

@@ -63,7 +63,8 @@ def engine_batch(seeds, *, wide: bool, phases: int, device="cpu") -> dict[str, t
 
     Returns cine (B, P, H, W) float16 in scanner units, P frames as `engine_phases` picks them;
     frame_es (B, H, W) float16, the ES frame whether or not it is among them;
-    labels_ed, labels_es (B, H, W) uint8; t1 (B, H, W) float16 ms; labels_t1 (B, H, W) uint8.
+    labels_ed, labels_es (B, H, W) uint8; t1 (B, H, W) float16 ms; labels_t1 (B, H, W) uint8;
+    t1_expected (B, H, W) float16 ms: the same anatomy in an average person, without noise.
     """
     scan = _scan(seeds, wide, device, anywhere=False)
     systole = scan.hearts.systole[:, None]
@@ -77,6 +78,7 @@ def engine_batch(seeds, *, wide: bool, phases: int, device="cpu") -> dict[str, t
     frames, labels = scan.cine(times + 0.03 * wobble)
     # pairs are aligned by the LV; what is left of a shift would only teach the map to be blurred
     t1, labels_t1 = scan.molli(misregistration=0.0)
+    expected, _ = scan.molli(misregistration=0.0, noise=False, average=True)
     es = 1 if phases == 1 else phases - 2
     return {
         "cine": frames[:, :phases].half(),
@@ -84,6 +86,7 @@ def engine_batch(seeds, *, wide: bool, phases: int, device="cpu") -> dict[str, t
         "labels_ed": labels[:, 0],
         "labels_es": labels[:, es],
         "t1": t1.half(),
+        "t1_expected": expected.half(),
         "labels_t1": labels_t1,
     }
 
@@ -118,8 +121,9 @@ def _cpu_generator(seeds, purpose: int) -> torch.Generator:
 def soften_masks(labels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """(B, H, W) true labels -> (B, 4, H, W) probabilities as an imperfect segmenter would give them.
 
-    Outlines are displaced by a smooth field of about a pixel and blurred; a third stay hard, as a
-    clinician's corrected contours are.
+    Outlines are displaced by a smooth field of about a pixel and blurred, and every structure grows
+    or shrinks a little at its neighbours' cost, as an observer who traces thick or thin walls; a third
+    stay hard, as a clinician's corrected contours are.
     """
     b, h, w = labels.shape
     device = labels.device
@@ -129,7 +133,11 @@ def soften_masks(labels: torch.Tensor, generator: torch.Generator) -> torch.Tens
     axis = torch.linspace(-1, 1, h, device=device)
     grid = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1)[None] + shift.permute(0, 2, 3, 1)
     masks = F.grid_sample(masks, grid, padding_mode="border", align_corners=True)
-    sigma = 0.3 + 0.9 * torch.rand(b, generator=generator, device=device)
+    # where a blurred outline crosses one half moves with the odds
+    odds = torch.exp(0.6 * torch.randn(b, 4, 1, 1, generator=generator, device=device))
+    masks = gaussian_blur(masks, torch.full((b,), 1.0, device=device)) * odds
+    masks = masks / masks.sum(1, keepdim=True).clamp_min(1e-6)
+    sigma = 0.3 + 0.7 * torch.rand(b, generator=generator, device=device)
     soft = gaussian_blur(masks, sigma)
     hard = F.one_hot(masks.argmax(1), 4).permute(0, 3, 1, 2).float()
     keep_hard = torch.rand(b, 1, 1, 1, generator=generator, device=device) < 0.35
@@ -150,7 +158,8 @@ def engine_inputs(batch: dict, generator: torch.Generator, predicted: tuple | No
 
     predicted  None, or (soft_ed, soft_es) of the segmenter, (B, 4, H, W) each, used for half of the
                slices in place of softened true masks
-    Returns cine (B, P, H, W), soft_ed, soft_es (B, 4, H, W), t1_ms and weight (B, 1, H, W), float32.
+    Returns cine (B, P, H, W), soft_ed, soft_es (B, 4, H, W), t1_ms, expected_ms and weight
+    (B, 1, H, W), float32.
     """
     soft_ed = soften_masks(batch["labels_ed"], generator)
     soft_es = soften_masks(batch["labels_es"], generator)
@@ -160,6 +169,11 @@ def engine_inputs(batch: dict, generator: torch.Generator, predicted: tuple | No
     cine = batch["cine"].float()
     sigma = torch.rand(len(cine), 1, 1, 1, generator=generator, device=cine.device) * 0.02
     gain = torch.rand(len(cine), 1, 1, 1, generator=generator, device=cine.device) * 0.1 + 0.95
+    # a study is interpolated to this grid, which blurs its noise, too, and coils shade it smoothly
+    smoothing = torch.rand(len(cine), generator=generator, device=cine.device) * 0.7
+    cine = gaussian_blur(cine, smoothing)
+    shading = torch.rand(len(cine), 1, 1, 1, generator=generator, device=cine.device) * 0.2
+    cine = cine * torch.exp(shading * smooth_field(generator, len(cine), 1, 2, cine.shape[-1]))
     cine = normalise_cine(cine, soft_ed) * gain
     cine = cine + sigma * torch.randn(cine.shape, generator=generator, device=cine.device)
     weight = WEIGHTS.to(cine.device)[batch["labels_t1"].long()][:, None]
@@ -169,6 +183,7 @@ def engine_inputs(batch: dict, generator: torch.Generator, predicted: tuple | No
         "soft_ed": soft_ed,
         "soft_es": soft_es,
         "t1_ms": batch["t1"].float()[:, None],
+        "expected_ms": batch["t1_expected"].float()[:, None],
         "weight": weight,
     }
 

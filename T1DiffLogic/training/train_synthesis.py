@@ -23,13 +23,21 @@ STEPS_PER_RENDER = 3
 """Training steps between two rendered batches: a heart is seen three times, in different views."""
 
 
+LATER_SEEDS = 5_000_000
+"""Where a run that starts from trained weights begins in the training range: at hearts not yet seen."""
+
 MEAN_SHARE = 0.7
 """Share of the budget in which a residual model learns its mean alone. Diffusion learns a mean far
 slower than regression does, and only around a good mean is the residual what it has to learn."""
 
 
 class MeanStep(nn.Module):
-    """First stage of a residual model: E_m, the morphology encoder and the mean decoder."""
+    """First stage of a residual model: E_m, the morphology encoder and the mean decoder.
+
+    Its target is the map that the same anatomy would have in an average person, without noise: what
+    this person's tissue times and the scan's noise add, no cine knows, and in a finite training it
+    drowns what a cine does know. The diffusion learns that part, as the spread that it is.
+    """
 
     def __init__(self, model: T1Diff):
         super().__init__()
@@ -97,6 +105,7 @@ def train_synthesis(
     batch_size: int = 16,
     lr: float = 6e-4,
     resume: bool = False,
+    start: Path | None = None,
     segmenter: Path | None = None,
     device: str = "cpu",
     workers: int = 1,
@@ -107,16 +116,22 @@ def train_synthesis(
     """Train T1Diff for `max_minutes` and write `out` (checkpoint folder, log.csv, state to resume).
 
     preset     Resources/Configs/<preset>.json
+    start      a trained T1Diff's model folder to start from instead of from nothing
     segmenter  a trained GF-UNet's model folder: its masks stand in for 60 % of the true ones
     compiled   torch.compile the step: faster after minutes of compiling, needs a C++ compiler
     """
     torch.manual_seed(0)
     config = T1DiffConfig.preset(preset)
-    model = T1Diff(config).to(device, memory_format=torch.channels_last)
+    model = T1Diff(config)
+    if start is not None:
+        model.load_state_dict(load(start, "t1diff").state_dict())
+    model = model.to(device, memory_format=torch.channels_last)
     stages = {"mean": MeanStep(model), "diffusion": DiffusionStep(model)}
     if compiled:
         stages = {name: torch.compile(stage) for name, stage in stages.items()}
     run = Run(model, out, max_minutes, lr, resume)
+    if start is not None:
+        run.next_seed = LATER_SEEDS
     net = load(segmenter, "gf_unet").to(device, memory_format=torch.channels_last) if segmenter else None
     renderer = Renderer(
         partial(engine_batch, phases=config.cine_phases), run.next_seed, batch_size, workers, device
@@ -174,10 +189,11 @@ def train_synthesis(
             inputs = draw()
             stage, share = stage_of(run.elapsed / run.budget, config.residual, run.stage)
             run.enter(stage)
+            target = inputs["expected_ms" if stage == "mean" else "t1_ms"]
             with amp():
                 loss = stages[stage](
                     inputs["cine"], inputs["soft_ed"], inputs["soft_es"],
-                    model.normalise(inputs["t1_ms"]), inputs["weight"],
+                    model.normalise(target), inputs["weight"],
                 )  # fmt: skip
             run.step(loss, share)
             history.append(float(loss.detach()))
