@@ -22,6 +22,7 @@ __all__ = [
     "agreement_of",
     "global_t1",
     "midseptal_t1",
+    "paired_segments",
     "scar_rule",
     "segment_table",
     "ventricular_function",
@@ -218,26 +219,43 @@ def _plain(value):
     return None if value is None else float(value)
 
 
+def paired_segments(synthesis: Synthesis) -> list[tuple[np.ndarray, np.ndarray]]:
+    """16 pairs of (S, R, C) masks: a segment's pixels in the synthetic and in the native map.
+
+    Each under its own contours, on pixels where both maps have a value and slices where both have
+    the segment; both empty where none does.
+    """
+    there = synthesis.native_ms > 0
+    pairs = []
+    for number, mask in enumerate(_segments(synthesis, there), start=1):
+        own = (synthesis.native_aha == number) & there & synthesis.valid.astype(bool)
+        shared = (mask.any(axis=(1, 2)) & own.any(axis=(1, 2)))[:, None, None]
+        pairs.append((mask & shared, own & shared))
+    return pairs
+
+
 def agreement(synthesis: Synthesis) -> dict | None:
     """Agreement with the native map of the same study, None without one.
 
-    Both maps are read under the same contours, on pixels where both have a value. The figures of
-    agreement_of are between the means of this study's segments (n_segments of them), except
-    rmse_ms and mae_ms, which are over the pixels of the ED myocardium (n_pixels);
+    Each map is read under its own contours, trimmed alike, on the slices where both have the
+    segment. The figures of agreement_of are between the means of this study's segments (n_segments
+    of them), except rmse_ms and mae_ms, which are over the pixels of the ED myocardium (n_pixels);
     segment_rmse_ms and segment_mae_ms are those of the segment means. 'segments' lists the native
-    map's own mean, SD, median and n per segment, 'global' the two means over the trimmed
-    myocardium and their difference.
+    map's own mean, SD, median and n per segment, 'global' the two means over those pixels of all
+    segments and their difference (n of the native map).
     """
     if synthesis.native_ms is None:
         return None
     native = synthesis.native_ms.astype(np.float64)
     synthetic = synthesis.t1_ms.astype(np.float64)
-    rows, pairs = [], []
-    for number, mask in enumerate(_segments(synthesis, native > 0), start=1):
-        row = {"id": number, "name": NAMES[number - 1], "n": int(mask.sum())}
+    rows, pairs, all_synthetic, all_native = [], [], [], []
+    for number, (mask, own) in enumerate(paired_segments(synthesis), start=1):
+        row = {"id": number, "name": NAMES[number - 1], "n": int(own.sum())}
         row |= dict.fromkeys(("native_mean_ms", "native_sd_ms", "native_median_ms", "synthetic_mean_ms"))
         if row["n"]:
-            values = native[mask]
+            values = native[own]
+            all_native.append(values)
+            all_synthetic.append(synthetic[mask])
             pairs.append((synthetic[mask].mean(), values.mean()))
             row |= {
                 "native_mean_ms": float(values.mean()),
@@ -251,11 +269,11 @@ def agreement(synthesis: Synthesis) -> dict | None:
     both = synthesis.valid.astype(bool) & (native > 0)
     wall = both & (synthesis.segmentation.labels_ed == LV_MYOCARDIUM)
     pixelwise = agreement_of(synthetic[wall], native[wall])
-    trimmed = both & (synthesis.aha > 0)
-    mean = {"synthetic_ms": None, "native_ms": None, "difference_ms": None, "n": int(trimmed.sum())}
-    if mean["n"]:
-        s, n = float(synthetic[trimmed].mean()), float(native[trimmed].mean())
-        mean.update(synthetic_ms=s, native_ms=n, difference_ms=s - n)
+    mean = {"synthetic_ms": None, "native_ms": None, "difference_ms": None, "n": 0}
+    if pairs:
+        read = np.concatenate(all_native)
+        s, n = float(np.concatenate(all_synthetic).mean()), float(read.mean())
+        mean.update(synthetic_ms=s, native_ms=n, difference_ms=s - n, n=int(read.size))
     return result | {
         "rmse_ms": pixelwise["rmse_ms"],
         "mae_ms": pixelwise["mae_ms"],

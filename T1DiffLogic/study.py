@@ -282,6 +282,7 @@ class Synthesis:
     samples_ms     (K, S, R, C) float32 ms, 0 where not valid
     aha            (S, R, C) uint8 AHA segment 1…16 inside the trimmed ED myocardium, else 0
     native_ms      None, or (S, R, C) float32 ms: a native map aligned to the cine (0 = none)
+    native_aha     None, or (S, R, C) uint8 AHA segments under the native map's own contours, trimmed
     provenance     model, weights_sha256, trained_on, segmenter (name, weights_sha256, trained_on), seed,
                    sampler, steps, samples, device, versions, notices, notes
     """
@@ -297,6 +298,7 @@ class Synthesis:
     aha: np.ndarray
     provenance: dict
     native_ms: np.ndarray | None = None
+    native_aha: np.ndarray | None = None
 
     def __post_init__(self):
         s, _, r, c = self.cine.images.shape
@@ -314,6 +316,10 @@ class Synthesis:
         if self.native_ms is not None:
             native = _frozen(self.native_ms, np.float32, (s, r, c), "Synthesis.native_ms")
             object.__setattr__(self, "native_ms", native)
+            if self.native_aha is None:
+                raise StudyError("a native map comes with the AHA segments of its own contours.")
+            native_aha = _frozen(self.native_aha, np.uint8, (s, r, c), "Synthesis.native_aha")
+            object.__setattr__(self, "native_aha", native_aha)
         if len(self.slices) != s:
             raise StudyError(f"{len(self.slices)} slice reports for {s} slices.")
         if not all(np.isfinite(a).all() for a in (self.t1_ms, self.sd_ms, samples)):

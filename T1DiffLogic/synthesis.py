@@ -48,13 +48,16 @@ def synthesize(
     with watch("segment"):
         anatomy = segment(cine, options, progress, segmenter)
     masks = anatomy.segmentation
-    native_ms, native_notes = None, ()
+    aligned, native_notes, native_aha = None, (), None
     if native is not None:
         with watch("align"):
             progress("align", 0.0)
             native_labels = segmenter.segment_t1(native).argmax(axis=1).astype(np.uint8)
             aligned = align_t1(native, cine, native_labels, masks.labels_ed)
-            native_ms, native_notes = aligned.native_ms, (*native.notes, *aligned.notes)
+            native_notes = (*native.notes, *aligned.notes)
+            # a map is read under its own contours: a slice that the breath-hold moved above the base,
+            # or an edge that is blood in this scan, is not its myocardium whatever the cine shows
+            native_aha = aha_labels(aligned.labels, masks.rv_insertions, anatomy.levels, cine.geometries)
             progress("align", 1.0)
     with watch("synthesize"):
         roi = Roi.around(masks.labels_ed, cine.geometries, model.network.config.size, model.pixel_mm)
@@ -86,7 +89,8 @@ def synthesize(
             "notes": [*cine.source.notes, *anatomy.notes, *native_notes, *field_note],
             "ignored": list(cine.source.ignored),
         },
-        native_ms=native_ms,
+        native_ms=None if aligned is None else aligned.native_ms,
+        native_aha=native_aha,
     )
 
 

@@ -122,6 +122,7 @@ def _make_synthesis(uniform: bool = True) -> Synthesis:
         samples_ms=samples,
         aha=aha,
         native_ms=native,
+        native_aha=aha,
         provenance={
             "model": "annulus",
             "weights_sha256": "0" * 64,
@@ -146,7 +147,7 @@ def synthesis() -> Synthesis:
 
 @pytest.fixture(scope="session")
 def synthesis_without_native(synthesis) -> Synthesis:
-    return dataclasses.replace(synthesis, native_ms=None)
+    return dataclasses.replace(synthesis, native_ms=None, native_aha=None)
 
 
 @pytest.fixture(scope="session")

@@ -33,6 +33,7 @@ class T1Alignment:
     """A native map on the cine grid.
 
     native_ms  (S, R, C) float32 ms; 0 where there is no value
+    labels     (S, R, C) uint8, the map's own contours moved with it; 0 where there is no value
     matched    (S,) index of the T1 slice used, -1 for none
     shift_mm   (S, 2) displacement of the T1 content along the cine's columns (row axis) and rows
                (column axis), (down, right) in mm
@@ -40,6 +41,7 @@ class T1Alignment:
     """
 
     native_ms: np.ndarray
+    labels: np.ndarray
     matched: np.ndarray
     shift_mm: np.ndarray
     notes: tuple[str, ...]
@@ -58,16 +60,19 @@ def align_t1(t1: T1Map, cine: Cine, t1_labels: np.ndarray, cine_labels_ed: np.nd
     heart = [_heart_point(labels, g) for labels, g in zip(cine_labels_ed, cine.geometries)]
     pairs, notes = _match(t1.geometries, cine.geometries, heart)
     native = np.zeros((cine.n_slices, *cine.images.shape[2:]), dtype=np.float32)
+    labels = np.zeros(native.shape, dtype=np.uint8)
     matched = np.full(cine.n_slices, -1)
     shifts = np.zeros((cine.n_slices, 2))
     for s, n in pairs.items():
         source, target = t1.geometries[n], cine.geometries[s]
         shift, remark = _lv_shift(t1_labels[n], source, cine_labels_ed[s], target)
-        native[s] = _resample(t1.values_ms[n], _source_pixels(pixel_points(target), shift, source, target))
+        pixels = _source_pixels(pixel_points(target), shift, source, target)
+        native[s] = _resample(t1.values_ms[n], pixels)
+        labels[s] = _nearest(t1_labels[n], pixels) * (native[s] > 0)
         matched[s], shifts[s] = n, shift
         away = abs(float(source.distance(heart[s])))
         notes[s] = f"slice {s}: T1 slice {n}, {away:.1f} mm away along the normal, {remark}"
-    return T1Alignment(native, matched, shifts, tuple(notes))
+    return T1Alignment(native, labels, matched, shifts, tuple(notes))
 
 
 def _heart_point(labels: np.ndarray, geometry: SliceGeometry) -> np.ndarray:
@@ -158,8 +163,14 @@ def _resample(values: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     """Bilinear over the pixels that hold a value; 0 where the nearest does not or outside the map."""
     has_value = (values > 0).astype(np.float64)
     weight = bilinear(has_value, pixels)
-    nearest = np.rint(pixels).astype(int)
-    inside = ((nearest >= 0) & (nearest < np.array(values.shape))).all(axis=-1)
-    row, column = np.moveaxis(np.clip(nearest, 0, np.array(values.shape) - 1), -1, 0)
-    kept = inside & (has_value[row, column] > 0) & (weight > 0)
+    kept = (_nearest(has_value, pixels) > 0) & (weight > 0)
     return np.where(kept, bilinear(values, pixels) / np.maximum(weight, 1e-6), 0.0).astype(np.float32)
+
+
+def _nearest(values: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """Values at the nearest pixel, 0 outside."""
+    nearest = np.rint(pixels).astype(int)
+    limit = np.array(values.shape) - 1
+    inside = ((nearest >= 0) & (nearest <= limit)).all(axis=-1)
+    row, column = np.moveaxis(np.clip(nearest, 0, limit), -1, 0)
+    return np.where(inside, values[row, column], 0).astype(values.dtype)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..anatomy.aha import aha_labels
 from ..anatomy.alignment import align_t1
 from ..anatomy.segmenter import Segmenter
 from ..errors import StudyError
@@ -24,6 +25,7 @@ from ..model import LoadedModel
 from ..options import SynthesisOptions
 from ..phantom.draws import patient_seed
 from ..phantom.patient import DigitalPatient, digital_patient
+from ..statistics import paired_segments
 from ..study import LV_CAVITY, LV_MYOCARDIUM, RV, T1Map
 from ..synthesis import synthesize
 from .controls import plausible, training_means
@@ -36,7 +38,9 @@ INFARCTED_SHARE = 0.15
 def segment_rows(patient: DigitalPatient, synthesis, segmenter: Segmenter) -> list[dict]:
     """One row per AHA segment that has both maps: means in ms and the true infarct share.
 
-    synthetic_ms is of the mean map of all samples, synthetic1_ms of the first sample alone.
+    synthetic_ms is of the mean map of all samples, synthetic1_ms of the first sample alone. Each scan
+    is read under its own contours, aligned by them; the noise-free map and the infarct under the
+    native scan's.
     """
     labels, again = (
         segmenter.segment_t1(m).argmax(axis=1).astype(np.uint8) for m in (patient.t1, patient.t1_repeat)
@@ -44,16 +48,17 @@ def segment_rows(patient: DigitalPatient, synthesis, segmenter: Segmenter) -> li
 
     def on_cine(values, found=labels):
         maps = T1Map(values_ms=values, geometries=patient.t1.geometries)
-        return align_t1(maps, synthesis.cine, found, synthesis.segmentation.labels_ed).native_ms
+        return align_t1(maps, synthesis.cine, found, synthesis.segmentation.labels_ed)
 
-    scar = on_cine(1 + (patient.t1_scar > 0.5) * 1000.0)  # 1 where there is a map, so that 0 says none
-    # the repeat is another breath-hold: aligned by its own contours, as a second scan would be
-    repeat, truth = on_cine(patient.t1_repeat.values_ms, again), on_cine(patient.t1_truth_ms)
-    native = synthesis.native_ms
+    scar = on_cine(1 + (patient.t1_scar > 0.5) * 1000.0).native_ms  # 1 where there is a map: 0 says none
+    repeat, truth = on_cine(patient.t1_repeat.values_ms, again), on_cine(patient.t1_truth_ms).native_ms
+    levels = [s.level for s in synthesis.slices]
+    insertions, geometries = synthesis.segmentation.rv_insertions, synthesis.cine.geometries
+    repeated = aha_labels(repeat.labels, insertions, levels, geometries) * (repeat.native_ms > 0)
     rows = []
-    for number in range(1, 17):
-        mask = (synthesis.aha == number) & (native > 0) & synthesis.valid.astype(bool) & (scar > 0)
-        if mask.sum() < 8:
+    for number, (mask, own) in enumerate(paired_segments(synthesis), start=1):
+        second = (repeated == number) & own.any(axis=(1, 2), keepdims=True)
+        if min(mask.sum(), own.sum(), second.sum()) < 8:
             continue
         rows.append(
             {
@@ -61,13 +66,13 @@ def segment_rows(patient: DigitalPatient, synthesis, segmenter: Segmenter) -> li
                 "infarcted_patient": int(patient.infarcted),
                 "segment": number,
                 "n": int(mask.sum()),
-                "native_ms": float(native[mask].mean()),
+                "native_ms": float(synthesis.native_ms[own].mean()),
                 "synthetic_ms": float(synthesis.t1_ms[mask].mean()),
                 "synthetic1_ms": float(synthesis.samples_ms[0, mask].mean()),
                 "uncertainty_ms": float(synthesis.samples_ms[:, mask].mean(axis=1).std(ddof=1)),
-                "repeat_ms": float(repeat[mask].mean()),
-                "noise_free_ms": float(truth[mask].mean()),
-                "infarct_share": float((scar[mask] > 500).mean()),
+                "repeat_ms": float(repeat.native_ms[second].mean()),
+                "noise_free_ms": float(truth[own].mean()),
+                "infarct_share": float((scar[own] > 500).mean()),
             }
         )
     return rows

@@ -138,7 +138,7 @@ def test_empty_segment_is_null_and_an_empty_cell(synthesis, tmp_path):
     import dataclasses
 
     without = dataclasses.replace(
-        synthesis, aha=np.where(synthesis.aha == 5, 0, synthesis.aha), native_ms=None
+        synthesis, aha=np.where(synthesis.aha == 5, 0, synthesis.aha), native_ms=None, native_aha=None
     )
     result = outputs.study_result(without)
     assert result["segments"][4]["mean_ms"] is None and result["segments"][4]["n"] == 0

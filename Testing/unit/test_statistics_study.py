@@ -1,5 +1,6 @@
 """Study statistics against SciPy, the ANOVA definition of the ICC, and hand-made maps."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -28,7 +29,7 @@ from T1DiffLogic.study import (
 SHAPE = (16, 20)
 
 
-def make(samples, aha, native=None, valid=None, myocardium=None):
+def make(samples, aha, native=None, valid=None, myocardium=None, native_aha=None):
     """A Synthesis around given maps: (K, S, R, C) samples and (S, R, C) segments."""
     s = aha.shape[0]
     geometries = tuple(
@@ -52,6 +53,7 @@ def make(samples, aha, native=None, valid=None, myocardium=None):
         aha=aha,
         provenance={},
         native_ms=native,
+        native_aha=(None if native is None else aha) if native_aha is None else native_aha,
     )
 
 
@@ -174,7 +176,31 @@ def test_global_and_midseptal_t1():
     assert empty == {"mean_ms": None, "sd_ms": None, "n": 0, "uncertainty_ms": None}
 
 
-def test_agreement_reads_both_maps_under_the_same_pixels():
+def test_agreement_reads_each_map_under_its_own_contours():
+    rng = np.random.default_rng(9)
+    aha, _, samples, native = sixteen(rng)
+    aha, native = np.concatenate([aha, aha]), np.concatenate([native, native + 100])
+    samples = np.concatenate([samples, samples + 50], axis=1)
+    own = np.roll(aha, 4, axis=2)
+    own[1, 4] = 0  # the second scan's slice shows no segment 5
+    study = make(samples, aha, native, native_aha=own)
+    got = agreement(study)["segments"]
+    for number in (3, 5):
+        slices = slice(0, 1) if number == 5 else slice(0, 2)
+        expected = native[slices][own[slices] == number]
+        assert got[number - 1]["native_mean_ms"] == pytest.approx(expected.mean(), abs=1e-3)
+        assert got[number - 1]["n"] == expected.size
+        synthetic = study.t1_ms[slices][aha[slices] == number]
+        assert got[number - 1]["synthetic_mean_ms"] == pytest.approx(synthetic.mean(), abs=1e-3)
+
+
+def test_a_native_map_comes_with_its_own_segments():
+    aha, _, samples, native = sixteen(np.random.default_rng(4))
+    with pytest.raises(StudyError, match="own contours"):
+        dataclasses.replace(make(samples, aha), native_ms=native)
+
+
+def test_agreement_of_maps_with_the_same_contours():
     rng = np.random.default_rng(4)
     aha, _, samples, native = sixteen(rng, k=6)
     native[0, :, 12:] = 0  # the native map ends here
