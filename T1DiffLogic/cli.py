@@ -16,7 +16,7 @@ import warnings
 
 from . import __version__
 from .commands import demo, info, phantom, segment, synthesize, train
-from .errors import Cancelled, StudyError
+from .errors import Cancelled, StudyError, UsageError
 from .progress import Reporter
 from .study import RESEARCH_NOTICE
 
@@ -62,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
         message = sentence_of(error)
         reporter.event("error", message=message)
         print(f"t1diff: {message}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, UsageError) else 1
 
 
 def sentence_of(error: BaseException) -> str:

@@ -7,7 +7,7 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import StudyError
+from .errors import StudyError, UsageError
 from .progress import Reporter, Stopwatch, within
 
 INPUT, NATIVE = "dicom_in", "t1_map"
@@ -34,7 +34,8 @@ def write_digital_patient(seed: int, folder: Path, dialect: str, progress):
 def run_demo(output: Path, index: int, dialect: str, device: str, reporter: Reporter) -> dict:
     """`t1diff demo`: test patient `index` through the whole way; returns what result.json holds.
 
-    Raises StudyError for an index outside the test range or a folder that is not the demo's to write.
+    Raises UsageError for an index outside the test range, StudyError for a folder that is not the demo's to
+    write.
     """
     from .options import SynthesisOptions
     from .outputs import check_writable
@@ -44,7 +45,7 @@ def run_demo(output: Path, index: int, dialect: str, device: str, reporter: Repo
 
     kept = len(SEEDS["test"])
     if not 0 <= index < kept:
-        raise StudyError(f"--seed {index} is outside 0…{kept - 1}, the patients kept for tests.")
+        raise UsageError(f"--seed {index} is outside 0…{kept - 1}, the patients kept for tests.")
     seed, watch = patient_seed("test", index), Stopwatch()
     check_writable(output)
     folder = output / INPUT

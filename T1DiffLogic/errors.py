@@ -9,5 +9,9 @@ class StudyError(ValueError):
     """
 
 
+class UsageError(StudyError):
+    """An option that no study could make right; the command line exits with 2."""
+
+
 class Cancelled(RuntimeError):
     """Raised out of a progress callback when the user asked to stop; nothing half-written stays."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .errors import StudyError
+from .errors import UsageError
 from .resources import PRESETS
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -32,7 +32,7 @@ class SynthesisOptions:
                          rounding of the device's arithmetic alone (engine/precision.py)
     device               "auto", "cpu" or "cuda"
 
-    Raises StudyError when a value is out of range.
+    Raises UsageError when a value is out of range.
     """
 
     ed: int | None = None
@@ -51,16 +51,16 @@ class SynthesisOptions:
         for name in ("ed", "es"):
             value = getattr(self, name)
             if value is not None and value < 0:
-                raise StudyError(f"--{name} {value} is negative; phases count from 0.")
+                raise UsageError(f"--{name} {value} is negative; phases count from 0.")
         if self.ed is not None and self.ed == self.es:
-            raise StudyError(f"ED and ES are the same phase ({self.ed}); set them apart with --ed and --es.")
+            raise UsageError(f"ED and ES are the same phase ({self.ed}); set them apart with --ed and --es.")
         if self.samples is not None and not 1 <= self.samples <= MAXIMUM_SAMPLES:
-            raise StudyError(f"--samples {self.samples} is outside 1…{MAXIMUM_SAMPLES}.")
+            raise UsageError(f"--samples {self.samples} is outside 1…{MAXIMUM_SAMPLES}.")
         if self.steps is not None and not 1 <= self.steps <= MAXIMUM_STEPS:
-            raise StudyError(f"--steps {self.steps} is outside 1…{MAXIMUM_STEPS}.")
+            raise UsageError(f"--steps {self.steps} is outside 1…{MAXIMUM_STEPS}.")
         if not 0 <= self.seed < 2**63:
-            raise StudyError(f"--seed {self.seed} is outside 0…2^63 − 1.")
+            raise UsageError(f"--seed {self.seed} is outside 0…2^63 − 1.")
         if self.device not in DEVICES:
-            raise StudyError(f"device {self.device!r} is none of {', '.join(DEVICES)}.")
+            raise UsageError(f"device {self.device!r} is none of {', '.join(DEVICES)}.")
         if self.preset not in PRESETS:
-            raise StudyError(f"preset {self.preset!r} is none of {', '.join(PRESETS)}.")
+            raise UsageError(f"preset {self.preset!r} is none of {', '.join(PRESETS)}.")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from ..phantom import DIALECTS
 from .arguments import add_device, add_output
-
-DIALECTS = ("siemens", "philips", "ge", "enhanced")
 
 
 def add(subparsers, common) -> None:

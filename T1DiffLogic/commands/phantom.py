@@ -7,8 +7,8 @@ import os
 import tempfile
 from pathlib import Path
 
+from ..phantom import DIALECTS
 from .arguments import add_output
-from .demo import DIALECTS
 
 
 def add(subparsers, common) -> None:
@@ -33,16 +33,16 @@ def add(subparsers, common) -> None:
 
 def run(args, reporter) -> None:
     """Renders and writes OUT/patient_<seed>/ for each."""
-    from ..errors import StudyError
+    from ..errors import StudyError, UsageError
     from ..outputs import check_writable
     from ..phantom.draws import SEEDS, patient_seed
     from ..phantom.patient import digital_patient
 
     last = len(SEEDS[args.split]) - 1
     if args.n < 1 or args.first < 0 or args.first + args.n - 1 > last:
-        raise StudyError(f"-n {args.n} from --first {args.first}: patients of '{args.split}' are 0…{last}.")
+        raise UsageError(f"-n {args.n} from --first {args.first}: patients of '{args.split}' are 0…{last}.")
     if not 8 <= args.phases <= 60:
-        raise StudyError(f"--phases {args.phases} is outside 8…60.")
+        raise UsageError(f"--phases {args.phases} is outside 8…60.")
     check_writable(args.output)
     infarcted = True if args.infarcted else False if args.healthy else None
     for i in range(args.n):

@@ -45,7 +45,10 @@ def add(subparsers, common) -> None:
         help="model folder of the segmenter whose masks are learned from too (default: the installed one)",
     )
     synthesis.add_argument(
-        "--start", type=Path, metavar="DIR", help="model folder whose weights to start from (default: from nothing)"
+        "--start",
+        type=Path,
+        metavar="DIR",
+        help="model folder whose weights to start from (default: from nothing)",
     )
     add_device(parser)
     parser.set_defaults(run=run)
@@ -53,12 +56,12 @@ def add(subparsers, common) -> None:
 
 def run(args, reporter) -> None:
     """Trains until the time budget is spent; DIR is then a model folder."""
-    from ..errors import StudyError
+    from ..errors import UsageError
 
     if args.max_minutes <= 0 or args.batch_size < 2 or args.workers < 0:
-        raise StudyError("--max-minutes must be above 0, --batch-size at least 2, --workers at least 0.")
+        raise UsageError("--max-minutes must be above 0, --batch-size at least 2, --workers at least 0.")
     if args.start and (args.resume or args.what != "synthesis"):
-        raise StudyError("--start begins a new synthesis run; leave it out with --resume and for the segmenter.")
+        raise UsageError("--start begins a new synthesis run; leave it out with --resume or a segmenter.")
     from ..devices import chosen_device
     from ..resources import installed_segmenter
 

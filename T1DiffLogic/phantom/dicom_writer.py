@@ -13,11 +13,11 @@ import numpy as np
 from pydicom.valuerep import format_number_as_ds
 
 from ..study import Cine, SliceGeometry, T1Map
+from . import DIALECTS
 from .dicom_headers import Identity, mr_image, philips_private, save_shuffled, secondary_capture
 from .dicom_multiframe import enhanced_object
 from .long_axis import long_axis_cine, orthogonal_planes, sample_stack
 
-DIALECTS = ("siemens", "philips", "ge", "enhanced")
 VENDORS = {
     "siemens": "SIEMENS",
     "philips": "Philips Medical Systems",

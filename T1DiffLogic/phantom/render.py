@@ -217,8 +217,10 @@ class DigitalScan:
             shares = {
                 "oedema": at_pixels(extent["oedema"]) * torch.sigmoid((reach + 0.3 - depth) / 0.07),
                 "core": at_pixels(extent["core"]) * core,
-                "mvo": at_pixels(extent["mvo"]) * torch.sigmoid((0.65 * reach - depth) / 0.07)
-                * torch.sigmoid((depth - 0.08) / 0.05) * col(lesion.mvo),
+                "mvo": at_pixels(extent["mvo"])
+                * torch.sigmoid((0.65 * reach - depth) / 0.07)
+                * torch.sigmoid((depth - 0.08) / 0.05)
+                * col(lesion.mvo),
             }
             for name, share in shares.items():
                 mixture[name] = torch.maximum(mixture[name], scar * share)
@@ -322,9 +324,12 @@ class DigitalScan:
         """
         h, sc = self.hearts, self.scanner
         b = len(h)
+        tissues, t1_of = h.tissues, self._true_t1
+        if average:
+            tissues = h.average_tissues
+            t1_of = {name: true_t1(t) for name, t in tissues.items()}
         inks = {
-            name: molli_signal(true_t1(t) if average else self._true_t1[name], t.t2_ms, t.density, h.heart_rate)
-            for name, t in (h.average_tissues if average else h.tissues).items()
+            name: molli_signal(t1_of[name], t.t2_ms, t.density, h.heart_rate) for name, t in tissues.items()
         }
         inks["air"] = torch.zeros_like(inks["blood"])
         inks["bone"] = 0.5 * inks["fat"]

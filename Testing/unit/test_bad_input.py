@@ -51,9 +51,9 @@ def edit(study: Path, change) -> None:
         dataset.save_as(path)
 
 
-def fails(argv, capsys, out: Path, *expected) -> str:
+def fails(argv, capsys, out: Path, *expected, code=1) -> str:
     """Runs `argv`, holds every promise about failure, and returns the sentence."""
-    assert main([str(a) for a in argv]) == 1
+    assert main([str(a) for a in argv]) == code
     captured = capsys.readouterr()
     lines = [line for line in captured.err.splitlines() if not line.endswith("…")]
     assert len(lines) == 1, captured.err
@@ -67,9 +67,10 @@ def fails(argv, capsys, out: Path, *expected) -> str:
     return sentence
 
 
-def synthesize(study, tmp_path, capsys, *expected, options=()) -> str:
+def synthesize(study, tmp_path, capsys, *expected, options=(), code=1) -> str:
     out = tmp_path / "out"
-    return fails(["synthesize", study, "-o", out, "--progress", "none", *options], capsys, out, *expected)
+    argv = ["synthesize", study, "-o", out, "--progress", "none", *options]
+    return fails(argv, capsys, out, *expected, code=code)
 
 
 def test_missing_folder(tmp_path, capsys):
@@ -147,19 +148,20 @@ def test_native_map_in_no_plausible_unit(study, tmp_path, capsys, ring):
 
 
 @pytest.mark.parametrize(
-    "options, expected",
+    "options, expected, code",
     [
-        (("--ed", 3, "--es", 3), "same phase"),
-        (("--ed", 8), "--ed 8"),
-        (("--es", 99), "--es 99"),
-        (("--ed", -1), "counts from 0|count from 0"),
-        (("--samples", 0), "--samples 0"),
-        (("--steps", 0), "--steps 0"),
-        (("--seed", -4), "--seed -4"),
+        (("--ed", 8), "--ed 8", 1),
+        (("--es", 99), "--es 99", 1),
+        (("--ed", 3, "--es", 3), "same phase", 2),
+        (("--ed", -1), "counts from 0|count from 0", 2),
+        (("--samples", 0), "--samples 0", 2),
+        (("--steps", 0), "--steps 0", 2),
+        (("--seed", -4), "--seed -4", 2),
     ],
 )
-def test_options_out_of_range(study, tmp_path, capsys, options, expected):
-    sentence = synthesize(study, tmp_path, capsys, options=options)
+def test_options_out_of_range(study, tmp_path, capsys, options, expected, code):
+    """What no study could make right is wrong usage; a phase that this study lacks is its failure."""
+    sentence = synthesize(study, tmp_path, capsys, options=options, code=code)
     assert any(part in sentence for part in expected.split("|")), sentence
 
 

@@ -55,7 +55,7 @@ def test_foreign_files_are_not_overwritten(tmp_path, capsys):
 
 
 def test_patients_of_training_are_out_of_reach(tmp_path, capsys):
-    assert main(["demo", "-o", str(tmp_path), "--seed", "99999999", "--progress", "none"]) == 1
+    assert main(["demo", "-o", str(tmp_path), "--seed", "99999999", "--progress", "none"]) == 2
     assert "--seed" in capsys.readouterr().err
 
 

@@ -9,8 +9,9 @@ from dicom_cases import edit, oblique_geometries, smooth_cine, t1_slices
 from T1DiffLogic import StudyError, load_t1_map
 from T1DiffLogic.dicom.frames import PHILIPS_MR
 from T1DiffLogic.dicom.t1map import tissue_medians, to_ms
+from T1DiffLogic.phantom import DIALECTS
 from T1DiffLogic.phantom.dicom_headers import Identity, mr_image, save_shuffled
-from T1DiffLogic.phantom.dicom_writer import DIALECTS, write_cine, write_screenshot, write_t1_map
+from T1DiffLogic.phantom.dicom_writer import write_cine, write_screenshot, write_t1_map
 from T1DiffLogic.study import T1Map
 
 
