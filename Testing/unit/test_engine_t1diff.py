@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from T1DiffLogic.engine.conditions import morphology
+from T1DiffLogic.engine.conditions import morphology, muscle_window
 from T1DiffLogic.engine.t1diff import T1Diff, T1DiffConfig
 
 SMALL = {
@@ -160,6 +160,23 @@ def test_a_corrected_ed_mask_changes_c_mod_only_through_the_muscle_window(arm):
         assert not torch.allclose(a, b)
     assert model.config.muscle_window == (arm == "fast")
     assert (drawn(model, before) - drawn(model, after)).abs().max() > 1.0
+
+
+def test_the_muscle_window_is_centred_by_the_inside_of_the_wall():
+    """A border pixel is half blood: a mask drawn two pixels into the cavity must not move the window."""
+    rows, columns = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
+    radius = ((rows - 31.5) ** 2 + (columns - 31.5) ** 2).sqrt()
+    cine = torch.where(radius < 12, 1.0, torch.where(radius < 20, 0.4, 0.1))[None, None]
+
+    def mask(inner, outer):
+        wall = ((radius >= inner) & (radius < outer)).float()
+        return torch.stack([1 - wall, wall * 0, wall, wall * 0])[None]
+
+    exact = muscle_window(cine, mask(12, 20))
+    assert exact[0, 0, 31, 47] == pytest.approx(0, abs=0.02)
+    bled = muscle_window(cine, mask(10.9, 20))
+    assert bled[0, 0, 31, 47] == pytest.approx(0, abs=0.02)
+    assert bled[0, 0, 31, 31] == 2 and bled[0, 0, 0, 0] == -2
 
 
 @pytest.mark.parametrize("scales", [(64,), (32,), (16,), (64, 32, 16)])

@@ -260,6 +260,22 @@ def test_map_medians_are_the_apparent_t1_of_each_tissue(infarct_scan):
     assert (truth[labels == 0] == 0).float().mean() < 0.5
 
 
+def test_the_average_persons_map_forgets_this_persons_tissues_but_not_the_infarct(infarct_scan):
+    scan, _ = infarct_scan
+    average, labels = scan.molli(noise=False, misregistration=0.0, average=True)
+    for name, mask in pure_tissue(scan, labels).items():
+        tissue = scan.hearts.average_tissues[name]
+        true = true_t1(tissue)
+        for i in range(6):
+            expected = molli_apparent(true, tissue.t2_ms, scan.hearts.heart_rate[i].item())[i].item()
+            assert average[i][mask[i]].median().item() == pytest.approx(expected, rel=0.012)
+    own = scan.hearts.tissues["myocardium"].t1_ms
+    middle = scan.hearts.average_tissues["myocardium"].t1_ms
+    assert own.std() > 20 and middle.max() - middle.min() <= 12.5  # sexes differ by 12 ms
+    core = scan.hearts.average_tissues["core"].t1_ms
+    assert (core - middle > 200).all()
+
+
 def test_repeat_scan_differs_by_plausible_noise_with_the_truth_between(infarct_scan):
     scan, again = infarct_scan
     truth, labels = scan.molli(noise=False, misregistration=0.0)

@@ -33,6 +33,27 @@ def test_engine_batch_repeats_and_contracts():
     assert 1000 < batch["t1"][wall].float().median() < 1500
 
 
+def test_the_expected_map_is_the_scan_without_noise_and_person():
+    batch = engine_batch(list(range(400, 408)), wide=False, phases=1)
+    wall = inner_wall(batch["labels_t1"])
+    scan, expected = batch["t1"].float(), batch["t1_expected"].float()
+    noise = (scan - expected)[wall]
+    assert 20 < noise.std() < 120 and noise.mean().abs() < 40
+    both = wall[..., 1:] & wall[..., :-1]
+
+    def roughness(maps):
+        return maps.diff(dim=-1)[both].abs().median()
+
+    assert roughness(expected) < 5 < 15 < roughness(scan)
+
+
+def test_softened_walls_are_thick_and_thin():
+    labels = engine_batch([7] * 48, wide=False, phases=1)["labels_ed"]
+    hard = soften_masks(labels, torch.Generator().manual_seed(2)).argmax(1)
+    ratio = areas(hard, 2) / areas(labels, 2)
+    assert ratio.min() < 0.9 and ratio.max() > 1.1 and 0.85 < ratio.median() < 1.15
+
+
 def test_single_phase_batch_still_knows_end_systole():
     batch = engine_batch(list(range(100, 104)), wide=False, phases=1)
     assert batch["cine"].shape[1] == 1
