@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from . import study_files
 from .errors import StudyError
 from .study import Cine, T1Map
 from .volumes import VOLUME_SUFFIXES
@@ -11,6 +12,10 @@ from .volumes import VOLUME_SUFFIXES
 
 def _is_volume(path: Path) -> bool:
     return path.is_file() and path.name.lower().endswith(VOLUME_SUFFIXES)
+
+
+def _is_record(path: Path, suffix: str) -> bool:
+    return path.is_file() and path.name.lower().endswith(suffix)
 
 
 def _existing(path) -> Path:
@@ -24,10 +29,13 @@ def load_cine(path) -> Cine:
     """The short-axis cine at `path`: S slices × P phases, LPS mm and ms.
 
     A folder is searched for DICOM in any nesting and naming; a file is one DICOM object (enhanced
-    MR), a 4D NIfTI, a 4D NRRD or a Slicer sequence `.seq.nrrd`. docs/data-formats.md has the rules.
+    MR), a 4D NIfTI, a 4D NRRD, a Slicer sequence `.seq.nrrd`, or a `.cine.npz` of `study_files`.
+    docs/data-formats.md has the rules.
     Raises StudyError with one sentence naming the file or tag and the remedy.
     """
     path = _existing(path)
+    if _is_record(path, study_files.CINE_SUFFIX):
+        return study_files.read_cine(path)
     if _is_volume(path):
         from .volumes import read_cine_volume
 
@@ -38,11 +46,14 @@ def load_cine(path) -> Cine:
 
 
 def load_t1_map(path) -> T1Map:
-    """The native T1 map at `path` in ms: a DICOM folder or file, or a 3D NIfTI or NRRD volume.
+    """The native T1 map at `path` in ms: a DICOM folder or file, a 3D NIfTI or NRRD volume, or a
+    `.t1map.npz` of `study_files`.
 
     Vendor scaling is resolved by plausibility and noted. Raises StudyError as `load_cine` does.
     """
     path = _existing(path)
+    if _is_record(path, study_files.T1_MAP_SUFFIX):
+        return study_files.read_t1_map(path)
     if _is_volume(path):
         from .volumes import read_t1_volume
 

@@ -17,10 +17,12 @@ def run_study(
     options_for: Callable[[Cine], SynthesisOptions],
     reporter: Reporter,
     watch: Stopwatch | None = None,
+    record: Path | None = None,
 ) -> tuple[Synthesis, dict]:
     """Reads `study`, synthesises, writes `output`; returns the Synthesis and what result.json holds.
 
     options_for  makes the options once the cine, and so the grid of reviewed labels, is known
+    record       where to write the whole Synthesis too, for a program that goes on with it (study_files)
 
     Raises StudyError before any long work when `output` cannot be written.
     """
@@ -30,6 +32,8 @@ def run_study(
 
     watch = watch or Stopwatch()
     check_writable(output)
+    if record is not None:
+        check_writable(Path(record).parent)
     with watch("read"):
         reporter("read", 0.0)
         cine = load_cine(study)
@@ -37,6 +41,10 @@ def run_study(
         options = options_for(cine)
         reporter("read", 1.0)
     synthesis = synthesize(cine, options, native=native_map, progress=reporter, watch=watch)
+    if record is not None:
+        from .study_files import write_synthesis
+
+        write_synthesis(synthesis, record)
     result = write_outputs(synthesis, output, seconds=watch.seconds, progress=reporter)
     for ignored in cine.source.ignored:
         reporter.say(f"Set aside: {ignored}")

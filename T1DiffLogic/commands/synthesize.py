@@ -17,6 +17,12 @@ def add(subparsers, common) -> None:
     parser.add_argument(
         "--native", type=Path, metavar="T1_DIR", help="the patient's native T1 map, DICOM, to compare with"
     )
+    parser.add_argument(
+        "--record",
+        type=Path,
+        metavar="FILE",
+        help="write everything that was computed, samples too, to this .synthesis.npz as well",
+    )
     add_anatomy(parser)
     add_model(parser)
     parser.set_defaults(run=run)
@@ -27,6 +33,13 @@ def run(args, reporter) -> None:
     from ..summary import summary_of
     from ..whole_study import run_study
 
-    _, result = run_study(args.study, args.output, args.native, lambda cine: options_of(args, cine), reporter)
+    _, result = run_study(
+        args.study,
+        args.output,
+        args.native,
+        lambda cine: options_of(args, cine),
+        reporter,
+        record=args.record,
+    )
     for line in summary_of(result, args.output):
         reporter.say(line)

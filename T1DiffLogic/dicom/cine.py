@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from dataclasses import dataclass
+from collections import defaultdict
 
 import numpy as np
 
 from ..errors import StudyError
 from ..study import Cine, CineSource
+from .assembly import assemble, slices_of, time_notes, usual_count
 from .classify import CINE, DAMAGED, LONG_AXIS_CINE, STATIC, Verdict, classify
 from .enhanced import frames_of
 from .files import Listing, find_images, require_one_study
 from .frames import Frame
 from .pixels import read_images
 from .stacks import Run, Stack, choose_short_axis, runs_of, series_label, stacks_of
-from .timing import cycle_ms, order_in_cycle, resample_cycle
-
-MIN_SHARE_OF_PHASES = 1 / 3
-"""A slice with fewer phases than this share of the usual count is left out rather than resampled."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Slice:
-    frames: list[Frame]
-    times: np.ndarray
-    notes: list[str]
 
 
 def read_cine(path) -> Cine:
@@ -48,11 +37,11 @@ def read_cine(path) -> Cine:
         raise StudyError(_nothing_found(verdicts, listing))
     notes += [choice] if choice else []
     notes += list(stack.replaced) + _lone_notes(stack, runs)
-    slices = [_Slice(*order_in_cycle(list(run.frames))) for run in stack.runs]
-    notes += _time_notes(slices)
+    slices = slices_of(stack)
+    notes += time_notes(slices)
     _judge_damage(stack, slices, frames, verdicts, listing, notes)
-    cine_slices, usual = _usual_count(slices, notes)
-    images, times, files = _assemble(cine_slices, usual, notes)
+    cine_slices, usual = usual_count(slices, notes)
+    images, times, taken = assemble(cine_slices, usual, notes, read_images)
     first = cine_slices[0].frames[0]
     return Cine(
         images=images,
@@ -63,7 +52,10 @@ def read_cine(path) -> Cine:
             vendor=first.attributes.text("Manufacturer"),
             field_strength_t=first.attributes.number("MagneticFieldStrength"),
             heart_rate_bpm=_heart_rate(first, times[0]),
-            files=files,
+            files=tuple(
+                tuple(str(item.frames[k].file.path) for k in row)
+                for item, row in zip(cine_slices, taken, strict=True)
+            ),
             ignored=tuple(_ignored(verdicts, runs, stack)),
             notes=tuple(f"{n[0].upper()}{n[1:]}." for n in notes),
         ),
@@ -109,18 +101,6 @@ def _named(verdict: Verdict) -> str:
     return f"{verdict.label} ({'long-axis or lone cine' if verdict.kind == CINE else verdict.kind})"
 
 
-def _time_notes(slices: list[_Slice]) -> list[str]:
-    where = defaultdict(list)
-    for index, item in enumerate(slices):
-        for note in item.notes:
-            where[note].append(index)
-    every = len(slices)
-    return [
-        note if len(indices) == every else f"slices {', '.join(map(str, indices))} along the normal: {note}"
-        for note, indices in where.items()
-    ]
-
-
 def _judge_damage(stack: Stack, slices, frames, verdicts, listing: Listing, notes: list[str]) -> None:
     """Damaged files of the stack are passed over with a note when nothing is missing, else refused."""
     own = {run.series_uid for run in stack.runs}
@@ -143,50 +123,6 @@ def _judge_damage(stack: Stack, slices, frames, verdicts, listing: Listing, note
     notes += [f"passed over: {s}" for s in suspects[:5]]
     if len(suspects) > 5:
         notes.append(f"{len(suspects) - 5} more files are damaged and were passed over")
-
-
-def _usual_count(slices: list[_Slice], notes: list[str]) -> tuple[list[_Slice], int]:
-    """Slices with enough phases, and the phase count that most of them have (the larger on a tie)."""
-    counts = Counter(len(s.frames) for s in slices)
-    usual = max(counts, key=lambda c: (counts[c], c))
-    if usual < 2:
-        raise StudyError("the short-axis stack holds one phase per slice; give the whole cardiac cycle.")
-    kept = []
-    for index, item in enumerate(slices):
-        n = len(item.frames)
-        if n < max(2, MIN_SHARE_OF_PHASES * usual):
-            notes.append(f"slice {index} along the normal has {n} of {usual} phases and is left out")
-        else:
-            kept.append(item)
-    return kept, usual
-
-
-def _assemble(slices: list[_Slice], usual: int, notes: list[str]):
-    """(S, P, R, C) float32 images, (S, P) times and file names, with uneven slices resampled."""
-    images = np.empty((len(slices), usual, *slices[0].frames[0].shape), dtype=np.float32)
-    times = np.empty((len(slices), usual))
-    regular = [s for s in slices if len(s.frames) == usual]
-    parts = np.median(
-        [(s.times - s.times[0]) / cycle_ms(s.frames[0], s.times) for s in regular], axis=0
-    )  # (P,) of the cycle
-    files = []
-    for index, item in enumerate(slices):
-        own = read_images(item.frames)
-        names = [str(f.file.path) for f in item.frames]
-        if len(item.frames) == usual:
-            images[index], times[index] = own, item.times
-        else:
-            cycle = cycle_ms(item.frames[0], item.times)
-            images[index] = resample_cycle(own, item.times, cycle, parts)
-            times[index] = item.times[0] + parts * cycle
-            nearest = np.abs((item.times - item.times[0])[None] / cycle - parts[:, None]).argmin(axis=1)
-            names = [names[k] for k in nearest]
-            notes.append(
-                f"slice {index} along the normal has {len(item.frames)} phases and was resampled to {usual} "
-                "in normalised cycle time"
-            )
-        files.append(tuple(names))
-    return images, times, tuple(files)
 
 
 def _heart_rate(frame: Frame, times: np.ndarray) -> float | None:

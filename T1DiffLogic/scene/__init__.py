@@ -1,4 +1,4 @@
-"""Synthesis -> MRML. The only room that imports slicer and vtk.
+"""Cine and Synthesis in an MRML scene, and back. The only room that imports slicer and vtk.
 
 In the Slicer application both are there; elsewhere they come with the wheels of `t1diff[scene]`
 (slicer-core and vtk, which must never be installed into Slicer's own Python).
@@ -19,10 +19,50 @@ except ImportError as error:
         "run: pip install 't1diff[scene]'."
     ) from error
 
+from .cine_nodes import CineCandidate, add_cine, find_cines, read_cine, t1_map_of
+from .display import (
+    add_aha_preview,
+    add_difference,
+    add_marks,
+    set_opacity,
+    show_overlay,
+    show_volumes,
+    turn_to_volume,
+    turn_views,
+)
 from .headless import headless_scene, load_scene
 from .nodes import add_to_scene
+from .plots import add_agreement_plots, add_area_curve, update_area_curve
+from .review import add_review, reviewed_insertions, reviewed_labels
+from .tables import add_segment_table, update_segment_table
 
-__all__ = ["add_to_scene", "headless_scene", "load_scene", "save_scene"]
+__all__ = [
+    "CineCandidate",
+    "add_agreement_plots",
+    "add_aha_preview",
+    "add_area_curve",
+    "add_cine",
+    "add_difference",
+    "add_marks",
+    "add_review",
+    "add_segment_table",
+    "add_to_scene",
+    "find_cines",
+    "headless_scene",
+    "load_scene",
+    "read_cine",
+    "reviewed_insertions",
+    "reviewed_labels",
+    "save_scene",
+    "set_opacity",
+    "show_overlay",
+    "show_volumes",
+    "t1_map_of",
+    "turn_to_volume",
+    "turn_views",
+    "update_area_curve",
+    "update_segment_table",
+]
 
 
 def save_scene(synthesis, path, statistics: dict | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Volumes, sequences and colours in MRML. The one place where LPS becomes RAS."""
+"""Volumes and sequences in MRML. The one place where LPS becomes RAS, and back."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import slicer
 import vtk
 
-from ..report.colours import SD_WINDOW_MS, T1_WINDOW_MS, lipari_table, sd_table
+from ..errors import StudyError
 from ..stack_volume import VolumeGrid
 
 _LPS_TO_RAS = np.array([-1.0, -1.0, 1.0])
@@ -17,12 +17,41 @@ def to_ras(points) -> np.ndarray:
     return np.asarray(points, dtype=np.float64) * _LPS_TO_RAS
 
 
+def from_ras(points) -> np.ndarray:
+    """(..., 3) RAS mm -> LPS mm."""
+    return np.asarray(points, dtype=np.float64) * _LPS_TO_RAS
+
+
 def ijk_to_ras(grid: VolumeGrid) -> vtk.vtkMatrix4x4:
     """The 4×4 matrix from voxel index (column, row, slice) to RAS mm."""
     matrix = np.eye(4)
     matrix[:3, :3] = to_ras(grid.axes).T
     matrix[:3, 3] = to_ras(grid.origin)
     return slicer.util.vtkMatrixFromArray(matrix)
+
+
+def world_matrix(volume) -> np.ndarray:
+    """(4, 4) from voxel index (column, row, slice) to RAS mm, linear parent transforms included.
+
+    Raises StudyError under a transform that is not linear.
+    """
+    matrix = vtk.vtkMatrix4x4()
+    volume.GetIJKToRASMatrix(matrix)
+    return under_transform(slicer.util.arrayFromVTKMatrix(matrix), volume)
+
+
+def under_transform(matrix: np.ndarray, node) -> np.ndarray:
+    """(4, 4) `matrix` followed by the parent transform of `node`, if it has one. Raises StudyError."""
+    transform = node.GetParentTransformNode()
+    if transform is None:
+        return matrix
+    if not transform.IsTransformToWorldLinear():
+        raise StudyError(
+            f"'{node.GetName()}' lies under a transform that is not linear; take it out of the transform."
+        )
+    world = vtk.vtkMatrix4x4()
+    transform.GetMatrixTransformToWorld(world)
+    return slicer.util.arrayFromVTKMatrix(world) @ matrix
 
 
 def add_volume(scene, name, values, grid: VolumeGrid, kind="vtkMRMLScalarVolumeNode"):
@@ -54,62 +83,7 @@ def oriented_image(values, grid: VolumeGrid) -> slicer.vtkOrientedImageData:
     return slicer.vtkSlicerSegmentationsModuleLogic.CreateOrientedImageDataFromVolumeNode(node)
 
 
-def add_t1_colours(scene):
-    """Add Lipari as a colour node.
-
-    Its first entry is the darkest *valid* colour, because Slicer gives it to every value under
-    the window; pixels without a value are hidden by the display threshold instead.
-    """
-    return _add_colours(scene, "T1 Lipari", np.vstack([lipari_table()[1], lipari_table()[1:]]))
-
-
-def add_sd_colours(scene):
-    """Add the colours of the standard deviation."""
-    return _add_colours(scene, "T1 SD Devon", sd_table())
-
-
-def show_as_t1(node, colours) -> None:
-    """Show a T1 volume in ms through `colours` over 700–2000 ms; 0 = no value is not drawn."""
-    _show(node, colours, T1_WINDOW_MS)
-
-
-def show_as_sd(node, colours) -> None:
-    """Show a volume of standard deviations in ms; 0 = no value is not drawn."""
-    _show(node, colours, SD_WINDOW_MS)
-
-
-def add_legend(node, title: str):
-    """Add a colour legend in ms to a displayed volume node."""
-    legend = slicer.modules.colors.logic().AddDefaultColorLegendDisplayNode(node)
-    legend.SetTitleText(title)
-    legend.SetLabelFormat("%.0f ms")
-    return legend
-
-
 def _fill(node, values, grid: VolumeGrid) -> None:
     # a writable copy in this byte order: VTK shares the memory that it is given
     slicer.util.updateVolumeFromArray(node, np.array(values, order="C"))
     node.SetIJKToRASMatrix(ijk_to_ras(grid))
-
-
-def _add_colours(scene, name, table):
-    node = scene.AddNewNodeByClass("vtkMRMLColorTableNode", name)
-    node.SetTypeToUser()
-    node.SetHideFromEditors(False)  # hidden colour nodes are not saved with the scene
-    node.SetNumberOfColors(len(table))
-    for index, (red, green, blue) in enumerate(table):
-        node.SetColor(index, f"{name} {index}", red, green, blue, 1.0)
-    node.AddDefaultStorageNode()
-    return node
-
-
-def _show(node, colours, window) -> None:
-    display = node.GetDisplayNode()
-    display.SetAndObserveColorNodeID(colours.GetID())
-    display.AutoWindowLevelOff()
-    display.SetWindowLevelMinMax(*window)
-    display.InterpolateOff()
-    display.AutoThresholdOff()
-    display.SetLowerThreshold(0.5)
-    display.SetUpperThreshold(1e5)
-    display.ApplyThresholdOn()

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "T1DiffLogic"
 
 BASE = set("study errors options progress resources versions devices look_locker stack_volume".split())
-READING = BASE | {"dicom", "loading", "nrrd_files", "review_files", "volumes"}
+READING = BASE | {"dicom", "loading", "nrrd_files", "review_files", "study_files", "volumes"}
 HEART = BASE | {"anatomy", "engine"}
 SPINE = READING | HEART | {"synthesis", "sampling", "segmentation", "statistics", "model"}
 WRITING = SPINE | {"outputs", "scene", "report"}
@@ -28,6 +28,7 @@ ALLOWED = {
     "options": {"errors", "resources"},
     "look_locker": {"errors"},
     "stack_volume": {"errors", "study"},
+    "study_files": {"errors", "nrrd_files", "study"},
     "nrrd_files": BASE | {"nrrd_files"},
     # the engine knows tensors only: no study, no files but its own
     "engine": {"engine", "errors", "resources"},
