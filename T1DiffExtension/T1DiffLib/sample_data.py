@@ -63,7 +63,7 @@ def load_digital_patient(cache=None, scene=None) -> dict:
     """
     import slicer
 
-    from .dicom_nodes import add_t1_map
+    from .t1_nodes import add_t1_map
 
     folder = digital_patient_folder(cache or slicer.app.cachePath)
     logic = slicer.util.getModuleLogic("T1Diff")
