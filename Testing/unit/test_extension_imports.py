@@ -39,9 +39,8 @@ def read_at_start():
         found.append(path)
         for name in at_file_scope(path):
             parts = name.split(".")
-            file = EXTENSION / "T1DiffLib" / f"{parts[1]}.py" if len(parts) > 1 else None
-            if parts[0] == "T1DiffLib" and file.is_file():
-                waiting.append(file)
+            if parts[0] == "T1DiffLib" and len(parts) > 1:
+                waiting += (EXTENSION / "T1DiffLib").glob(f"{parts[1]}.py")
     return sorted(found)
 
 
