@@ -13,6 +13,9 @@ RESAMPLED_NOTE = (
     "0 between slices further apart than their thickness); the single slices hold the values themselves"
 )
 
+TIE = 1e-6
+"""Pixels or mm within which two are equally near, so that rounding errors do not decide."""
+
 
 @dataclass(frozen=True, eq=False)
 class VolumeGrid:
@@ -50,7 +53,9 @@ def stack_grid(geometries: tuple[SliceGeometry, ...]) -> VolumeGrid:
     """The grid of a whole stack: its own when uniform, else an even one that covers every slice.
 
     The even grid lies in the plane of the middle slice and steps along its normal by the median
-    distance between slices, so a stack with one uneven gap keeps nearly all slices in place.
+    distance between slices, so a stack with one uneven gap keeps nearly all slices in place. Where
+    two slices would share a plane it steps by the smallest distance: each slice has a plane nearest to
+    it that is no other's, so that what is drawn on the grid comes back slice by slice.
     """
     first, last = geometries[0], geometries[-1]
     if len(geometries) == 1:
@@ -64,9 +69,12 @@ def stack_grid(geometries: tuple[SliceGeometry, ...]) -> VolumeGrid:
     # whole pixels away from the middle slice: its own pixels, and aligned slices', are met exactly
     low, high = np.floor(pixels.min(axis=0) + 1e-6), np.ceil(pixels.max(axis=0) - 1e-6)
     centres = np.array([middle.distance(g.centre) for g in geometries])
-    step = float(np.median(np.diff(np.sort(centres))))
+    gaps = np.diff(np.sort(centres))
+    step = float(np.median(gaps))
     step = step if step > 0.1 else middle.thickness_mm
     bottom = float(centres.min())
+    if len(np.unique(np.floor((centres - bottom) / step + 0.5 + TIE))) < len(centres) and gaps.min() > 0.1:
+        step = float(gaps.min())
     count = int(np.ceil((float(centres.max()) - bottom) / step - 0.05)) + 1
     origin = middle.to_patient(low) + bottom * middle.normal
     axes = np.stack([*_in_plane(middle), step * middle.normal])
@@ -77,7 +85,9 @@ def on_grid(values: np.ndarray, geometries: tuple[SliceGeometry, ...], grid: Vol
     """(S, R, C) values of a stack -> (K, R, C) on `grid`; 0 where no slice is near.
 
     A uniform stack passes unchanged. Otherwise each voxel takes the nearest pixel of the nearest
-    slice, never a mean: labels stay labels and *no value* (0) is not mixed into milliseconds.
+    slice, never a mean: labels stay labels and *no value* (0) is not mixed into milliseconds. Half
+    way between two, the lower one is taken; reading back takes the upper one (`TIE`), and so slices
+    that are shifted by any part of a pixel come back as they were.
     """
     values = np.asarray(values)
     if not grid.resampled:
@@ -91,8 +101,8 @@ def on_grid(values: np.ndarray, geometries: tuple[SliceGeometry, ...], grid: Vol
         for index, geometry in enumerate(geometries):
             distance = np.abs(geometry.distance(points))
             reach = max(geometry.thickness_mm, grid.spacing[2]) / 2 + 1e-3
-            row, column = np.moveaxis(np.rint(geometry.to_pixel(points)).astype(int), -1, 0)
-            near = (distance < nearest) & (distance <= reach)
+            row, column = np.moveaxis(np.ceil(geometry.to_pixel(points) - 0.5 - TIE).astype(int), -1, 0)
+            near = (distance < nearest - TIE) & (distance <= reach)
             near &= (row >= 0) & (row < geometry.shape[0]) & (column >= 0) & (column < geometry.shape[1])
             result[k][near] = values[index][row[near], column[near]]
             nearest[near] = distance[near]

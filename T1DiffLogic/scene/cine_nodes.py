@@ -154,31 +154,30 @@ def add_cine(cine: Cine, scene, phase: int = 0) -> dict:
     browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", "Cine browser")
     frames = np.moveaxis(images, 1, 0)
     everything = range(cine.n_slices)
+    noticed = {"T1Diff.Notice": RESEARCH_NOTICE}
     if grid.resampled:
         sequences = [
-            volumes.add_sequence(scene, f"Cine slice {s}", frames[:, s : s + 1], slice_grid(geometry), times)
+            volumes.add_sequence(
+                scene, f"Cine slice {s}", frames[:, s : s + 1], slice_grid(geometry), times, noticed
+            )
             for s, geometry in enumerate(cine.geometries)
         ]
         held = [[s] for s in everything]
         whole = np.stack([on_grid(frame, cine.geometries, grid) for frame in frames])
-        shown = volumes.add_sequence(scene, "Cine (resampled)", whole, grid, times)
-        shown.SetAttribute(RESAMPLED_ATTRIBUTE, RESAMPLED_NOTE)
+        resampled = noticed | {RESAMPLED_ATTRIBUTE: RESAMPLED_NOTE}
+        shown = volumes.add_sequence(scene, "Cine (resampled)", whole, grid, times, resampled)
     else:
-        sequences, held = [volumes.add_sequence(scene, "Cine", frames, grid, times)], [everything]
+        sequences, held = [volumes.add_sequence(scene, "Cine", frames, grid, times, noticed)], [everything]
         shown = sequences[0]
     for sequence, slices in zip(sequences, held, strict=True):
         sequence.SetAttribute(CINE_ATTRIBUTE, _record(cine, slices))
+    browser.SetAttribute("T1Diff.Notice", RESEARCH_NOTICE)
     for sequence in dict.fromkeys([shown, *sequences]):
         browser.AddSynchronizedSequenceNodeID(sequence.GetID())
-    slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
     browser.SetSelectedItemNumber(phase)
     slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
     frame = browser.GetProxyNode(shown)
-    if grid.resampled:
-        frame.SetAttribute(RESAMPLED_ATTRIBUTE, RESAMPLED_NOTE)
     frame.CreateDefaultDisplayNodes()
-    for node in (browser, frame, shown, *sequences):
-        node.SetAttribute("T1Diff.Notice", RESEARCH_NOTICE)
     return {
         "cine": sequences if grid.resampled else sequences[0],
         "cine_browser": browser,
@@ -253,11 +252,10 @@ def _holders(node) -> list:
         return [n for n in _sequences_of(node) if is_sequence_of_images(n)]
     if node.IsA("vtkMRMLVolumeNode") and not is_multi_volume(node):
         for browser in slicer.util.getNodesByClass("vtkMRMLSequenceBrowserNode", node.GetScene()):
-            if browser.IsProxyNode(node):
-                sequence = browser.GetSequenceNode(node)
-                if sequence.GetAttribute(RESAMPLED_ATTRIBUTE) is None:
-                    return [sequence]
-                return _holders(browser)
+            sequence = browser.GetSequenceNode(node)  # None where the volume is none of its proxies
+            if sequence is not None:
+                resampled = sequence.GetAttribute(RESAMPLED_ATTRIBUTE) is not None
+                return _holders(browser) if resampled else [sequence]
     return [node]
 
 

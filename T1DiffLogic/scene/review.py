@@ -11,7 +11,7 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from ..errors import StudyError
 from ..nrrd_files import LABEL_COLOURS, TERMINOLOGY
-from ..stack_volume import RESAMPLED_NOTE, VolumeGrid, on_grid, stack_grid
+from ..stack_volume import RESAMPLED_NOTE, TIE, VolumeGrid, on_grid, stack_grid
 from ..study import LABEL_NAMES, RESEARCH_NOTICE, Cine
 from . import volumes
 
@@ -166,7 +166,7 @@ def _at_pixels(image, cine: Cine) -> np.ndarray:
         points = volumes.to_ras(geometry.to_patient(np.stack([rows, columns], axis=-1)))
         index = points @ to_index[:3, :3].T + to_index[:3, 3]
         # ties go up, as stack_volume.on_grid lets them go down: together they undo each other
-        index = np.floor(index + 0.5 + 1e-6).astype(int) - first
+        index = np.floor(index + 0.5 + TIE).astype(int) - first
         inside = ((index >= 0) & (index < size)).all(axis=-1)
         i, j, k = np.clip(index, 0, size - 1).transpose(2, 0, 1)
         result[s] = inside & (array[k, j, i] != 0)

@@ -62,13 +62,20 @@ def add_volume(scene, name, values, grid: VolumeGrid, kind="vtkMRMLScalarVolumeN
     return node
 
 
-def add_sequence(scene, name, frames, grid: VolumeGrid, index_values):
-    """Add a sequence node of (P, K, R, C) `frames` on `grid`, indexed by trigger time in ms."""
+def add_sequence(scene, name, frames, grid: VolumeGrid, index_values, attributes=None):
+    """Add a sequence node of (P, K, R, C) `frames` on `grid`, indexed by trigger time in ms.
+
+    attributes  of the sequence and of every frame: the volume that a browser shows takes all its
+                attributes from the frame, each time it moves on
+    """
     sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode", name)
     sequence.SetIndexName("TriggerTime")
     sequence.SetIndexUnit("ms")
     sequence.SetIndexType(slicer.vtkMRMLSequenceNode.NumericIndex)
     frame_node = slicer.vtkMRMLScalarVolumeNode()
+    for node in (sequence, frame_node):
+        for key, value in (attributes or {}).items():
+            node.SetAttribute(key, value)
     for phase, (frame, value) in enumerate(zip(frames, index_values, strict=True)):
         frame_node.SetName(f"{name} phase {phase}")
         _fill(frame_node, frame, grid)

@@ -18,6 +18,7 @@ WRITING = SPINE | {"outputs", "scene", "report"}
 ALLOWED = {
     "__init__": {"errors", "loading", "options", "outputs", "segmentation", "study", "synthesis"},
     "errors": set(),
+    "sentences": {"errors"},
     "resources": {"errors"},
     "progress": {"errors"},
     "versions": {"__init__"},
@@ -28,7 +29,7 @@ ALLOWED = {
     "options": {"errors", "resources"},
     "look_locker": {"errors"},
     "stack_volume": {"errors", "study"},
-    "study_files": {"errors", "nrrd_files", "study"},
+    "study_files": {"errors", "study"},
     "nrrd_files": BASE | {"nrrd_files"},
     # the engine knows tensors only: no study, no files but its own
     "engine": {"engine", "errors", "resources"},
@@ -48,13 +49,17 @@ ALLOWED = {
     "training": SPINE | {"phantom", "training"},
     "evaluation": WRITING | {"phantom", "evaluation"},
     "whole_study": WRITING,
+    "batch": WRITING | {"batch", "sentences"},
     "demo": WRITING | {"phantom", "summary", "whole_study"},
-    "commands": WRITING | {"commands", "demo", "phantom", "summary", "training", "whole_study"},
-    "cli": {"commands", "errors", "progress", "study"},
+    "commands": WRITING | {"batch", "commands", "demo", "phantom", "summary", "training", "whole_study"},
+    "cli": {"commands", "errors", "progress", "sentences", "study"},
     "__main__": {"cli"},
 }
 HEAVY = {"torch", "SimpleITK", "pydicom", "matplotlib", "scipy", "slicer", "vtk", "lightning", "safetensors"}
-LIGHT_ROOMS = set("__init__ __main__ cli commands errors options progress resources study versions".split())
+HEAVY |= {"dask", "distributed", "filelock"}
+LIGHT_ROOMS = set(
+    "__init__ __main__ cli commands errors options progress resources sentences study versions".split()
+)
 
 
 def files():
