@@ -7,20 +7,19 @@ Nothing heavy is imported here or in commands/ at file scope, so that `t1diff --
 from __future__ import annotations
 
 import argparse
-import logging
-import os
 import signal
 import sys
 import traceback
 import warnings
 
 from . import __version__
-from .commands import demo, info, phantom, segment, synthesize, train
-from .errors import Cancelled, StudyError, UsageError
+from .commands import batch, demo, info, phantom, segment, synthesize, train
+from .errors import UsageError
 from .progress import Reporter
+from .sentences import quieten_libraries, sentence_of
 from .study import RESEARCH_NOTICE
 
-COMMANDS = (demo, synthesize, segment, phantom, train, info)
+COMMANDS = (demo, synthesize, segment, batch, phantom, train, info)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -53,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         with warnings.catch_warnings():
             if not args.debug:
-                _quieten_libraries()
+                quieten_libraries()
             return args.run(args, reporter) or 0
     except (Exception, KeyboardInterrupt) as error:
         reporter.end_line()
@@ -63,25 +62,6 @@ def main(argv: list[str] | None = None) -> int:
         reporter.event("error", message=message)
         print(f"t1diff: {message}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
-
-
-def sentence_of(error: BaseException) -> str:
-    """One sentence on `error` for a person, without any value read from a patient's file."""
-    if isinstance(error, StudyError):
-        return " ".join(str(error).split())
-    if isinstance(error, Cancelled | KeyboardInterrupt):
-        return "stopped on request; nothing half-written was left behind."
-    if isinstance(error, OSError) and error.strerror:
-        where = f": {error.filename}" if error.filename else ""
-        return f"{error.strerror}{where}; check the path, its permissions and the free space."
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return "memory ran out; use fewer --samples, or --device cpu on a machine with more memory."
-    if isinstance(error, ModuleNotFoundError):
-        return f"the Python package {error.name!r} is missing; install t1diff with its extras again."
-    # the text of an unforeseen exception may quote a DICOM value, so only its kind and place are told
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" at {os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""
-    return f"unexpected {type(error).__name__}{place}; run again with --debug and report what it prints."
 
 
 def entry() -> None:
@@ -96,9 +76,3 @@ def entry() -> None:
 
 def _interrupt(*_):
     raise KeyboardInterrupt
-
-
-def _quieten_libraries():
-    # pydicom's warnings quote element values, which may identify the patient
-    warnings.simplefilter("ignore")
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL)

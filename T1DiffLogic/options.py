@@ -31,6 +31,8 @@ class SynthesisOptions:
     seed                 of the noise, which is the same on every device; the maps then differ by the
                          rounding of the device's arithmetic alone (engine/precision.py)
     device               "auto", "cpu" or "cuda"
+    maps_at_once         slices × samples in one batch, where less memory must do; changes no value beyond
+                         rounding
 
     Raises UsageError when a value is out of range.
     """
@@ -46,6 +48,7 @@ class SynthesisOptions:
     steps: int | None = None
     seed: int = 0
     device: str = "auto"
+    maps_at_once: int | None = None
 
     def __post_init__(self):
         for name in ("ed", "es"):
@@ -60,6 +63,8 @@ class SynthesisOptions:
             raise UsageError(f"--steps {self.steps} is outside 1…{MAXIMUM_STEPS}.")
         if not 0 <= self.seed < 2**63:
             raise UsageError(f"--seed {self.seed} is outside 0…2^63 − 1.")
+        if self.maps_at_once is not None and self.maps_at_once < 1:
+            raise UsageError(f"maps_at_once {self.maps_at_once} is below 1.")
         if self.device not in DEVICES:
             raise UsageError(f"device {self.device!r} is none of {', '.join(DEVICES)}.")
         if self.preset not in PRESETS:

@@ -60,13 +60,16 @@ def draw_samples(
     seed: int,
     steps: int | None,
     progress: Callable[[float], None],
+    maps_at_once: int | None = None,
 ) -> np.ndarray:
     """(len(slices), K, H, W) float32 ms of the slices with the given indices.
+
+    maps_at_once  slices × samples in one batch, where less memory must do; None is what the device likes
 
     Noise is keyed by (seed, slice, sample), so the batches that the work is cut into do not matter.
     """
     device = next(network.parameters()).device
-    per_batch = max(1, MAPS_AT_ONCE[device.type] // samples)
+    per_batch = max(1, (maps_at_once or MAPS_AT_ONCE[device.type]) // samples)
     batches = [slices[i : i + per_batch] for i in range(0, len(slices), per_batch)]
     drawn = [np.empty((0, samples, *inputs.cine.shape[-2:]), dtype=np.float32)]
     progress(0.0)

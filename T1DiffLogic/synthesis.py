@@ -65,7 +65,14 @@ def synthesize(
         flags, judged = with_intensities(anatomy.flags, model.far_from_training(inputs))
         slices = np.flatnonzero(judged)
         maps = draw_samples(
-            model.network, inputs, slices, samples, options.seed, steps, within(progress, "synthesize")
+            model.network,
+            inputs,
+            slices,
+            samples,
+            options.seed,
+            steps,
+            within(progress, "synthesize"),
+            options.maps_at_once,
         )
         samples_ms, valid = restored(maps, slices, roi, inputs, masks)
     of_field, field_note = field_strength_flags(cine.source.field_strength_t)

@@ -36,6 +36,20 @@ class ImageFile:
     damage: str = ""
 
 
+@dataclass(frozen=True)
+class SelectedFiles:
+    """Some files below a folder, in place of all of them: the study of a folder that holds several.
+
+    files  paths relative to `root`
+    """
+
+    root: Path
+    files: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return str(self.root)
+
+
 @dataclass(frozen=True, eq=False)
 class Listing:
     """What lies below a folder: images, count of other files, sentences on unreadable ones."""
@@ -67,10 +81,11 @@ def without_identifiers(text: str, header: Dataset) -> str:
 def find_images(path) -> Listing:
     """Every DICOM image at or below `path`, whatever the nesting, names and extensions.
 
-    `path` is a folder, a DICOMDIR or a single DICOM file. Other files are counted, not named.
-    Raises StudyError when the path does not exist or holds no DICOM image at all.
+    `path` is a folder, a DICOMDIR, a single DICOM file or SelectedFiles. Other files are counted, not
+    named. Raises StudyError when the path does not exist or holds no DICOM image at all.
     """
-    path = Path(path)
+    selected = path.files if isinstance(path, SelectedFiles) else None
+    path = path.root if isinstance(path, SelectedFiles) else Path(path)
     if not path.exists():
         raise StudyError(f"{path} does not exist; give the folder that holds the DICOM files.")
     if path.is_file():
@@ -78,7 +93,8 @@ def find_images(path) -> Listing:
         if path.name.upper() == "DICOMDIR":
             candidates = _files_below(root)
     else:
-        root, candidates = path, _files_below(path)
+        root = path
+        candidates = _files_below(path) if selected is None else [path / name for name in selected]
     images, unreadable, others = [], [], 0
     for candidate in candidates:
         name = str(candidate.relative_to(root))

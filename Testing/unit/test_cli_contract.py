@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from T1DiffLogic import __version__
-from T1DiffLogic.cli import build_parser, main, sentence_of
+from T1DiffLogic.cli import build_parser, main
 from T1DiffLogic.errors import Cancelled, StudyError
 from T1DiffLogic.progress import Reporter, Stopwatch
+from T1DiffLogic.sentences import sentence_of
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("demo", "synthesize", "segment", "phantom", "train", "info")
+COMMANDS = ("demo", "synthesize", "segment", "batch", "phantom", "train", "info")
 
 
 def test_module_and_function_answer_alike():
@@ -74,9 +75,7 @@ def test_info_as_text_and_as_event(capsys):
 
 
 def test_missing_study_is_one_sentence_and_one_event(capsys, tmp_path):
-    code = main(
-        ["synthesize", str(tmp_path / "nowhere"), "-o", str(tmp_path / "out"), "--progress", "json"]
-    )
+    code = main(["synthesize", str(tmp_path / "nowhere"), "-o", str(tmp_path / "out"), "--progress", "json"])
     captured = capsys.readouterr()
     assert code == 1
     assert captured.err.count("\n") == 1 and "nowhere" in captured.err and "Traceback" not in captured.err
