@@ -18,6 +18,10 @@ except ImportError as error:
         f"a Slicer scene needs slicer-core and vtk, which cannot be loaded ({error}); "
         "run: pip install 't1diff[scene]'."
     ) from error
+else:
+    from .python_slicer import require_scene_classes
+
+    require_scene_classes()
 
 from .cine_nodes import CineCandidate, add_cine, find_cines, read_cine, t1_map_of
 from .display import (
