@@ -39,6 +39,11 @@ class ModuleLogic:
 
         `path` is a folder with DICOM, a list of DICOM files, a 4D NIfTI, NRRD or `.seq.nrrd`.
         """
+        if isinstance(path, list | tuple):
+            from T1DiffLogic.dicom.cine import read_cine
+            from T1DiffLogic.dicom.offers import selected
+
+            return self.setCine(read_cine(selected(path)))
         from T1DiffLogic import load_cine
 
         return self.setCine(load_cine(path))
