@@ -44,9 +44,9 @@ def test_a_series_per_slice_makes_one_offer_of_several_parts(tmp_path):
 
 def test_each_study_has_its_own_offer(tmp_path):
     for seed in (1, 2):
-        write_cine(smooth_cine(seed=seed), tmp_path / str(seed), "ge", seed=seed, extras=False)
+        write_cine(smooth_cine(), tmp_path / str(seed), "ge", seed=seed, extras=False)
     offers = offers_in(below(tmp_path))
-    assert [offer.n_slices for offer in offers] == [5, 5]
+    assert [offer.n_slices for offer in offers] == [5, 5] and all(offer.confirmed for offer in offers)
     for offer in offers:
         assert len({path.parent for part in offer.parts for path in part}) == 1
         read_cine(offer.source)  # refuses several studies
