@@ -132,7 +132,7 @@ def add_marks(synthesis: Synthesis, scene) -> dict:
     for report in synthesis.slices:
         if not report.valid and report.flags:
             marks[report.index] = hatching(marks.shape[1:])
-    return _add_labels(marks, synthesis.cine, scene, "AHA segments and slices not judged")
+    return _add_labels(marks, synthesis.cine, scene, "AHA segments, not judged")
 
 
 def add_aha_preview(cine: Cine, labels_ed, insertions, scene, node=None) -> dict:
