@@ -9,6 +9,8 @@ import re
 import time
 import uuid
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,6 +22,7 @@ CRASHED = (
     "run it alone with `t1diff synthesize`."
 )
 START_S = 60.0
+CONNECT_S = 10.0
 ATTEMPTS = 2
 """A study whose process ends is tried once more: the fault may have been the machine's."""
 
@@ -73,18 +76,21 @@ class DaskPool:
         """
         now = time.monotonic()
         if now - self._counted > 5.0:
-            threads = sum(self.client.nthreads().values())
+            with _scheduler_there():
+                threads = sum(self.client.nthreads().values())
             self._counted, self._slots = now, max(1, threads if self.cluster else 2 * threads)
         return self._slots
 
     @property
     def ended(self) -> bool:
         """Whether nobody is there to work."""
-        return not self.client.nthreads()
+        with _scheduler_there():
+            return not self.client.nthreads()
 
     def submit(self, job: Job) -> None:
         key = f"t1diff-{self.run_id}-{job.name}"
-        future = self.client.submit(do, job, self.function, key=key, pure=False, retries=0)
+        with _scheduler_there():
+            future = self.client.submit(do, job, self.function, key=key, pure=False, retries=0)
         self.jobs[key] = (job, future)
         # the callback runs in a thread of its own; only the key goes to ours
         future.add_done_callback(lambda finished: self.done.put(finished.key))
@@ -113,13 +119,26 @@ class DaskPool:
         from distributed import KilledWorker
 
         if future.status == "finished":
-            return job, future.result()
+            with _scheduler_there():
+                return job, future.result()
         if future.status in ("cancelled", "lost"):
             raise StudyError(LOST)
         error = future.exception()
         if isinstance(error, KilledWorker):
             return job, Outcome("failed", CRASHED.format(times="each time it was tried"), recorded=False)
         return job, Outcome("failed", f"a worker could not take it ({type(error).__name__}).", recorded=False)
+
+
+@contextmanager
+def _scheduler_there() -> Iterator[None]:
+    """StudyError when what is done within finds the scheduler gone."""
+    from distributed.client import ClosedClientError
+
+    try:
+        yield
+    # Dask's CommClosedError is an OSError
+    except (OSError, TimeoutError, ClosedClientError) as error:
+        raise StudyError(LOST) from error
 
 
 LOST = "the connection to the Dask scheduler was lost; run the same command again to go on where it stopped."
@@ -176,7 +195,7 @@ def remote_pool(address: str, function: StudyFunction, cohort: Path, probe: Path
 
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     try:
-        client = Client(address, timeout=10, set_as_default=False)
+        client = Client(address, timeout=CONNECT_S, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise StudyError(
             f"no Dask scheduler answers at {address}; start one with `dask scheduler`."

@@ -6,6 +6,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -119,15 +120,18 @@ class Session:
                     stopped = self._work(pool, todo)
                 finally:
                     pool.close()
-        except KeyboardInterrupt:
-            self.say("stopped on request")
+        except BaseException as error:
+            with suppress(OSError):
+                # for workers out of reach; the next run removes it
+                self.stop.touch()
+            if isinstance(error, KeyboardInterrupt):
+                self.say("stopped on request")
             raise
         finally:
             # after the pool: nobody writes there any more
             for study in todo:
                 if self.verdicts[study.key] == "waiting":
                     clear_stages(self._folder(study))
-            self.stop.unlink(missing_ok=True)
             self.probe.unlink(missing_ok=True)
             self._tables(say=True)
         return BatchResult(
