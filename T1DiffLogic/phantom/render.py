@@ -16,6 +16,9 @@ from .motion import RAD, Ventricle, activation, build_ventricles, lesion_extent
 from .planes import Planes, coverage, fields_per_seed, gaussian_blur, smooth_field
 from .signal import bssfp, molli_signal, molli_times, true_t1
 
+COIL_MM = 100.0
+"""Distance of the nodes between which coil sensitivity and field vary: surface coils lie that far off."""
+
 ANGLES = 720
 """Directions at which walls are tabulated; half a degree is 0.3 mm at the epicardium."""
 
@@ -27,7 +30,7 @@ class Scanner:
     flip: torch.Tensor
     snr: torch.Tensor
     blur: torch.Tensor  # pixels
-    shading: torch.Tensor
+    shading: torch.Tensor  # coil sensitivity: relative deviation at two SD
     banding: torch.Tensor
     inflow: torch.Tensor
     flow_texture: torch.Tensor
@@ -51,8 +54,8 @@ def sample_scanner(seeds, wide: bool, device="cpu") -> tuple[Scanner, Surroundin
         flip=d.uniform(32, 65) if wide else d.uniform(40, 50),
         snr=d.log_uniform(9, 55) if wide else d.uniform(20, 40),
         blur=d.uniform(0.0, 1.1) if wide else d.uniform(0.25, 0.6),
-        shading=d.uniform(0.0, 0.6) if wide else d.uniform(0.1, 0.3),
-        banding=d.uniform(0.0, 0.6) * d.chance(0.5),
+        shading=d.uniform(0.0, 0.8) if wide else d.uniform(0.2, 0.3),
+        banding=d.uniform(0.0, 0.6) * d.chance(0.5 if wide else 0.3),
         inflow=d.uniform(0.75, 1.35) if wide else d.uniform(0.9, 1.15),
         flow_texture=d.uniform(0.0, 0.14) if wide else d.uniform(0.02, 0.07),
         transfer=d.uniform(1.0, 1.08) if wide else d.uniform(1.0, 1.05),
@@ -136,6 +139,15 @@ class DigitalScan:
         if self._shared:
             return smooth_field(generators[0], len(self.hearts), channels, cells, n)
         return fields_per_seed(generators, channels, cells, n)
+
+    def _coil_fields(self, channels: int) -> torch.Tensor:
+        """Fields that vary over COIL_MM, whatever the field of view."""
+        n = self.planes.size
+        cells = (self.planes.pixel * n / COIL_MM).round().clamp_min(1) - 2  # a field of c cells has c + 3 nodes
+        if self._shared:
+            return self._field(channels, int(cells.mean().round()))
+        each = zip(self._generators, cells.int().tolist())
+        return torch.cat([smooth_field(g, 1, channels, c, n) for g, c in each])
 
     def _noise(self, shape) -> torch.Tensor:
         if self._shared:
@@ -291,7 +303,7 @@ class DigitalScan:
                 inks[name] = torch.lerp(inks[name], sc.random_inks[:, i] * typical, sc.scramble)
         inks = {name: value[:, None] for name, value in inks.items()}
 
-        fields = self._field(3, 4)
+        fields = self._coil_fields(3)
         fine = self._field(2, 16)
         ground = paint_background(self.around, self.planes, inks, self._warp, self._lobes)
         ground = ground * (1 + sc.muted[:, None, None, None] * fine[:, :1]).clamp_min(0.1)
@@ -302,7 +314,7 @@ class DigitalScan:
             flow = 1 + sc.flow_texture[:, None, None, None] * torch.roll(fine[:, 1:], 5 * m, -1)
             frames.append(self._paint(inks, shapes, m, ground, texture, flow)[:, 0])
         images = torch.stack(frames, dim=1)
-        shade = torch.exp(sc.shading[:, None, None, None] * fields[:, :1])
+        shade = torch.exp(sc.shading[:, None, None, None] / 2 * fields[:, :1])
         phase = 2.2 * fields[:, 1:2] + 0.4 * fields[:, 2:]
         dip = 1 - sc.banding[:, None, None, None] * torch.exp(-((phase.abs() - 3.0) / 0.5).square())
         images = gaussian_blur(images * shade * dip, sc.blur)

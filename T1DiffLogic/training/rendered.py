@@ -172,8 +172,8 @@ def engine_inputs(batch: dict, generator: torch.Generator, predicted: tuple | No
     # a study is interpolated to this grid, which blurs its noise, too, and coils shade it smoothly
     smoothing = torch.rand(len(cine), generator=generator, device=cine.device) * 0.7
     cine = gaussian_blur(cine, smoothing)
-    shading = torch.rand(len(cine), 1, 1, 1, generator=generator, device=cine.device) * 0.2
-    cine = cine * torch.exp(shading * smooth_field(generator, len(cine), 1, 2, cine.shape[-1]))
+    shading = torch.rand(len(cine), 1, 1, 1, generator=generator, device=cine.device) * 0.1
+    cine = cine * torch.exp(shading * smooth_field(generator, len(cine), 1, 0, cine.shape[-1]))
     cine = normalise_cine(cine, soft_ed) * gain
     cine = cine + sigma * torch.randn(cine.shape, generator=generator, device=cine.device)
     weight = WEIGHTS.to(cine.device)[batch["labels_t1"].long()][:, None]

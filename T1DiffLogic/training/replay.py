@@ -15,10 +15,14 @@ import torch.multiprocessing as mp
 from ..phantom.draws import SEEDS
 
 
+WIDE_EVERY = 3
+"""One rendered batch in so many is of the wide distribution."""
+
+
 def _render_forever(render: Callable, start: int, batch: int, outbox, stop) -> None:
     torch.set_num_threads(1)
     for index, seeds in enumerate(training_seeds(start, batch)):
-        item = {name: value.numpy() for name, value in render(seeds, wide=index % 2 != 0).items()}
+        item = {name: value.numpy() for name, value in render(seeds, wide=index % WIDE_EVERY == 0).items()}
         # a parent that was killed sets no event: then end by ourselves
         while not stop.is_set() and mp.parent_process().is_alive():
             try:
@@ -46,7 +50,7 @@ class Renderer:
     """Renders training hearts in `workers` processes (0: in this one, on `device`, as a GPU wants).
 
     render(seeds, wide=bool, device=...) -> dict of tensors with the hearts along dimension 0. Every
-    other batch is of the wide distribution, the rest physiological.
+    third batch is of the wide distribution, the rest physiological.
     """
 
     def __init__(self, render: Callable, start: int, batch: int, workers: int, device="cpu"):
@@ -70,7 +74,7 @@ class Renderer:
             seeds = next(training_seeds(self.next_seed, self._batch))
             self._index += 1
             self.next_seed = seeds[-1] + 1
-            return self._render(seeds, wide=self._index % 2 != 0, device=self._device)
+            return self._render(seeds, wide=self._index % WIDE_EVERY == 0, device=self._device)
         while True:
             try:
                 position, item = self._outbox.get(timeout=1.0 if wait else 0.0)
