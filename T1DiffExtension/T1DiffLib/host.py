@@ -104,11 +104,11 @@ def show_table(scene, table) -> None:
         view.SetTableNodeID(table.GetID() if table is not None else None)
 
 
-def look_at(scene, name: str, volume, width_mm: float | None = None, centre=None) -> None:
+def look_at(scene, name: str, volume, span_mm: float | None = None, centre=None) -> None:
     """Turns the slice view `name` into the plane of `volume`.
 
-    width_mm  how much of it the view shows; None shows all of it
-    centre    (3,) RAS point in the middle of the view; None is the volume's own
+    span_mm  what the shorter side of the view shows; None shows all of the volume
+    centre   (3,) RAS point in the middle of the view; None is the volume's own
     """
     pair = slice_view(scene, name)
     if pair is None:
@@ -118,12 +118,20 @@ def look_at(scene, name: str, volume, width_mm: float | None = None, centre=None
     if centre is not None:
         slicer.util.updateVTKMatrixFromArray(node.GetSliceToRAS(), _moved(node, centre))
         node.UpdateMatrices()
-    fov = node.GetFieldOfView()
-    bounds, ras_to_slice = [0.0] * 6, vtk.vtkMatrix4x4()
-    vtk.vtkMatrix4x4.Invert(node.GetSliceToRAS(), ras_to_slice)
-    volume.GetSliceBounds(bounds, ras_to_slice)
-    width = width_mm or max(bounds[1] - bounds[0], (bounds[3] - bounds[2]) * fov[0] / max(fov[1], 1e-3))
-    node.SetFieldOfView(width, width * fov[1] / fov[0], fov[2])
+    across, down, through = node.GetFieldOfView()
+    if span_mm is None:
+        bounds, ras_to_slice = [0.0] * 6, vtk.vtkMatrix4x4()
+        vtk.vtkMatrix4x4.Invert(node.GetSliceToRAS(), ras_to_slice)
+        volume.GetSliceBounds(bounds, ras_to_slice)
+        scale = max((bounds[1] - bounds[0]) / across, (bounds[3] - bounds[2]) / down)
+    else:
+        scale = span_mm / min(across, down)
+    node.SetFieldOfView(across * scale, down * scale, through)
+
+
+def later(action) -> None:
+    """Calls `action` when views that a layout has just made have got their size."""
+    qt.QTimer.singleShot(150, action)
 
 
 def _moved(node, centre):

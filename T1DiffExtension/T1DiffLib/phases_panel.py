@@ -5,7 +5,7 @@ from __future__ import annotations
 import vtk
 from slicer.i18n import tr as _
 
-from . import handover, host
+from . import handover, host, results
 from .engine_process import engine_arguments
 from .step_panel import StepPanel
 from .workflow import REVIEW, SEGMENT_STAGES
@@ -64,9 +64,14 @@ class PhasesPanel(StepPanel):
             return
         for _view, composite in host.display.slice_views(self.session.scene):
             host.display.show_volumes(composite, frame)
-        for name in ("Red", "Yellow", "Green"):
-            host.look_at(self.session.scene, name, frame)
+        self._turn_views()
+        host.later(self._turn_views)
         self.show_curve()
+
+    def _turn_views(self):
+        if self.session is not None and self.session.frame is not None and not self.session.has_contours:
+            for name in ("Red", "Yellow", "Green"):
+                host.look_at(self.session.scene, name, self.session.frame)
 
     def show_curve(self):
         """Draws the LV area curve, once the contours of all phases are known."""
@@ -110,6 +115,7 @@ class PhasesPanel(StepPanel):
         self.show_curve()
         self.panel.review.show()
         self.go_to(self.session.parameters.ed)
+        results.frame_heart(self.session)
         self.panel.refresh()
         self.panel.open_step(REVIEW)
 
@@ -171,7 +177,5 @@ class PhasesPanel(StepPanel):
         if not step.usable:
             return step.reason
         if not facts.contours:
-            return _(
-                "Contours of all phases are found first. ED and ES follow; you may set them beforehand."
-            )
+            return _("Contours of all phases are found first. ED and ES follow; you may set them beforehand.")
         return _("Check ED and ES on the curve and in the images. To move one, go to the phase and set it.")

@@ -14,8 +14,8 @@ from . import handover, host
 from .parameters import Overlay
 from .session import RESULT
 
-HEART_MM = 170.0
-"""Width of the view on results: a heart and its surroundings, as the models see it (179 mm)."""
+HEART_MM = 140.0
+"""What the shorter side of a view shows of a heart and its surroundings: most of the model's 179 mm."""
 
 
 def show_overlay(session, comparing: bool) -> None:
@@ -47,19 +47,19 @@ def _map(nodes, role: str):
 
 
 def frame_heart(session) -> None:
-    """Turns the views to the short axis and closes in on the left ventricle."""
-    synthesis = session.synthesis
-    centre = None
-    if synthesis is not None:
-        from T1DiffLogic.scene.volumes import to_ras
+    """Turns the views to the short axis and closes in on the left ventricle, in its middle slice."""
+    from T1DiffLogic.anatomy.frame import lv_centre
+    from T1DiffLogic.scene.volumes import to_ras
 
-        judged = [s for s in range(synthesis.cine.n_slices) if (synthesis.aha[s] > 0).any()]
-        if judged:
-            middle = judged[len(judged) // 2]
-            pixel = np.argwhere(synthesis.aha[middle] > 0).mean(axis=0)
-            centre = to_ras(synthesis.cine.geometries[middle].to_patient(pixel))
+    centre = None
+    if session.has_contours:
+        centres = [(s, lv_centre(labels)) for s, labels in enumerate(session.reviewed("ed"))]
+        inside = [(s, found) for s, found in centres if found is not None]
+        if inside:
+            s, found = inside[len(inside) // 2]
+            centre = to_ras(session.cine.geometries[s].to_patient(found))
     for name in ("Red", "Yellow", "Green"):
-        host.look_at(session.scene, name, session.frame, HEART_MM if centre is not None else None, centre)
+        host.look_at(session.scene, name, session.frame, None if centre is None else HEART_MM, centre)
 
 
 def scar(synthesis, rule) -> tuple[list | None, str]:
@@ -99,11 +99,36 @@ def scar(synthesis, rule) -> tuple[list | None, str]:
     return rows, "\n".join(lines)
 
 
+_TITLES = {
+    "id": _("segment"),
+    "name": _("name"),
+    "mean_ms": _("mean (ms)"),
+    "sd_ms": _("spatial SD (ms)"),
+    "median_ms": _("median (ms)"),
+    "n": _("pixels"),
+    "uncertainty_ms": _("uncertainty (ms)"),
+    "scar_fraction": _("scar fraction"),
+}
+
+
 def fill(table, rows) -> None:
-    """Puts other rows into the AHA table of the scene."""
+    """Puts rows into the AHA table of the scene, rounded to what can be read at a glance."""
     from T1DiffLogic.scene.tables import update_segment_table
 
-    update_segment_table(table, rows)
+    digits = {"scar_fraction": 2}
+    update_segment_table(
+        table,
+        [{k: round(v, digits.get(k, 0)) if isinstance(v, float) else v for k, v in r.items()} for r in rows],
+    )
+    for name, title in _TITLES.items():
+        table.SetColumnTitle(name, title)
+
+
+def draw_bullseye(session, path: Path) -> None:
+    """Draws the bull's-eye of the synthetic map alone, large enough for the panel. Needs matplotlib."""
+    from T1DiffLogic.report.bullseye import write_bullseye
+
+    write_bullseye({**session.result, "agreement": None}, path)
 
 
 def slices_text(synthesis) -> str:

@@ -37,7 +37,9 @@ class ResultsPanel(StepPanel):
 
     def refresh(self, step, facts):
         session, there = self.session, self.session.synthesis is not None
-        self.enable(step.usable, "showCombo", "opacitySlider", "hatchCheck")
+        self.enable(step.usable, "opacitySlider", "hatchCheck")
+        # side by side each view has its own map
+        self.enable(step.usable and not self.ui.compareButton.checked, "showCombo")
         self.enable(step.usable and there, "scarRuleCombo", "reportButton", "exportButton")
         given = session.parameters.scarRule == ScarRule.GIVEN
         self.enable(step.usable and there and given, "thresholdSpin")
@@ -100,13 +102,20 @@ class ResultsPanel(StepPanel):
         self.panel.phases.go_to(session.parameters.ed)
         results.show_overlay(session, comparing)
         results.frame_heart(session)
+        host.later(self._frame_again)
         host.show_table(session.scene, session.nodes.get(RESULT + "table"))
         host.show_chart(session.scene, host.SCATTER_VIEW, session.nodes.get(RESULT + "scatter_chart"))
         host.show_chart(session.scene, host.AGREEMENT_VIEW, session.nodes.get(RESULT + "bland_altman_chart"))
 
+    def _frame_again(self):
+        # the views of another layout have their size only now
+        if self.session is not None and self.session.has_contours:
+            results.frame_heart(self.session)
+
     def _on_compare(self, _on):
         if self.session is not None:
             self._arrange()
+            self.panel.refresh()
 
     def _show_scar(self):
         parameters = self.session.parameters
@@ -120,12 +129,12 @@ class ResultsPanel(StepPanel):
             results.fill(table, rows)
 
     def _show_bullseye(self):
-        picture = handover.result_folder(self.session) / "bullseye.png"
-        pixmap = qt.QPixmap(str(picture)) if picture.is_file() else qt.QPixmap()
-        if pixmap.isNull():
-            self.ui.bullseyeLabel.clear()
-            return
-        self.ui.bullseyeLabel.setPixmap(pixmap.scaledToHeight(300, qt.Qt.SmoothTransformation))
+        self.ui.bullseyeLabel.clear()
+        if self.session.synthesis is not None:
+            picture = self.session.folder() / "bullseye_panel.png"
+            results.draw_bullseye(self.session, picture)
+            pixmap = qt.QPixmap(str(picture))
+            self.ui.bullseyeLabel.setPixmap(pixmap.scaledToHeight(380, qt.Qt.SmoothTransformation))
 
     def _on_report(self):
         host.open_in_browser(handover.result_folder(self.session) / "report.html")

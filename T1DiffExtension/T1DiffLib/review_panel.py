@@ -29,6 +29,8 @@ class ReviewPanel(StepPanel):
         ui.showPointsCheck.connect("toggled(bool)", self._on_show)
         ui.showAhaCheck.connect("toggled(bool)", self._on_show)
         ui.restoreButton.connect("clicked()", self._on_restore)
+        for section in (ui.reviewSection, ui.resultsSection):
+            section.connect("contentsCollapsed(bool)", self._on_folded)
 
     @property
     def which(self) -> str:
@@ -102,15 +104,17 @@ class ReviewPanel(StepPanel):
         if not self.session.has_contours:
             return
         parameters = self.session.parameters
+        # over a map the contours would hide what they enclose
+        reading = self.ui.reviewSection.collapsed and not self.ui.resultsSection.collapsed
         for which in ("ed", "es"):
-            own = phase == getattr(parameters, which)
+            own = not reading and phase == getattr(parameters, which)
             # where both are asked for the same phase, the one under review is seen
             own = own and (which == self.which or parameters.ed != parameters.es)
             _set_visible(self.session.segmentation(which), own)
-        points = self.ui.showPointsCheck.checked and phase == parameters.ed
+        points = self.ui.showPointsCheck.checked and phase == parameters.ed and not reading
         for node in self.session.points():
             _set_visible(node, points)
-        self._show_segments(self.ui.showAhaCheck.checked and phase == parameters.ed)
+        self._show_segments(self.ui.showAhaCheck.checked and phase == parameters.ed and not reading)
 
     def _on_which(self):
         self._editor.edit(self.session.segmentation(self.which), self.session.frame)
@@ -124,6 +128,10 @@ class ReviewPanel(StepPanel):
         self._on_which()
         self.panel.refresh()
         self.follow(self.panel.phases.phase)
+
+    def _on_folded(self, _folded):
+        if self.session is not None:
+            self.follow(self.panel.phases.phase)
 
     def _on_restore(self):
         def act():

@@ -147,5 +147,3 @@ class _Connector:
             self.widget.currentIndex = self.members.index(value)
         elif getattr(self.widget, self.attribute) != value:
             setattr(self.widget, self.attribute, value)
-
-

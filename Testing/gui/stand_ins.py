@@ -29,6 +29,7 @@ class ctkCollapsibleButton(QtWidgets.QGroupBox):
             self.contentsCollapsed.emit(collapsed)
 
     def _fold(self):
+        self.setMaximumHeight(24 if self._collapsed else 16777215)
         for child in self.children():
             if isinstance(child, QtWidgets.QWidget):
                 # what is hidden on its own account stays hidden
