@@ -48,9 +48,9 @@ class SceneFrame:
     index: int
     uid: str = ""
     rr_ms: float | None = None
+    acquired_ms: float | None = None
     phase: None = None
     temporal: None = None
-    acquired_ms: None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -222,12 +222,10 @@ def _of_multi_volume(node) -> tuple[list[SceneFrame], list[str]]:
             f"'{node.GetName()}' has {components} frames and {len(labels)} frame labels; import it again."
         )
     factor = _MS_PER_UNIT.get(unit)
-    known = factor is not None and None not in labels and tag == "TriggerTime"
-    note = (
-        ""
-        if known
-        else f"the frame labels ({tag or 'no tag'}) are not trigger times; frames keep their order"
-    )
+    times = [None if v is None or factor is None else v * factor for v in labels]
+    triggered, acquired = tag == "TriggerTime", tag == "AcquisitionTime"
+    known = triggered and None not in times
+    note = "" if known else f"the frame labels ({tag or 'no tag'}) are not trigger times"
     number = _number_of(node)
     frames = [
         SceneFrame(
@@ -238,7 +236,8 @@ def _of_multi_volume(node) -> tuple[list[SceneFrame], list[str]]:
             series_uid=node.GetID() or "",
             series_number=number,
             description=node.GetName() or "",
-            trigger_ms=labels[c] * factor if known else None,
+            trigger_ms=times[c] if triggered else None,
+            acquired_ms=times[c] if acquired else None,
             instance=float(c),
             index=c,
         )

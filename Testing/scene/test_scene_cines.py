@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pydicom
 import pytest
@@ -28,6 +32,7 @@ from T1DiffLogic.scene import (  # noqa: E402
 from T1DiffLogic.stack_volume import stack_grid  # noqa: E402
 from T1DiffLogic.study import RESEARCH_NOTICE, Cine, CineSource  # noqa: E402
 
+ROOT = Path(__file__).parents[2]
 EVEN = (0.0, 9.0, 18.0, 27.0)
 
 
@@ -122,6 +127,15 @@ def test_multi_volume_by_another_tag_has_no_trigger_times(scene):
     assert any("TemporalPositionIdentifier" in note for note in back.source.notes)
 
 
+@pytest.mark.parametrize(("tag", "known"), [("AcquisitionTime", True), ("Time", False)])
+def test_multi_volume_times_are_cardiac_only_if_their_tag_is(scene, tag, known):
+    """'Time' is the importer's count of repetition times, which says nothing of the cardiac cycle."""
+    cine = whole(cases.smooth_cine(positions=EVEN))
+    back = read_cine(importers.multi_volume(cine, scene, tag=tag))
+    times = cine.trigger_ms[0] - cine.trigger_ms[0, 0] if known else np.arange(8) * 125.0
+    np.testing.assert_allclose(back.trigger_ms[0], times)
+
+
 def test_multi_volume_whose_labels_do_not_count_its_frames_is_refused(scene):
     node = importers.multi_volume(cases.smooth_cine(positions=EVEN), scene)
     node.SetAttribute("MultiVolume.FrameLabels", "0,50,100")
@@ -192,12 +206,40 @@ def test_own_cine_survives_a_saved_scene(tmp_path, uniform):
 
 
 def test_two_cines_in_one_scene_are_not_mixed(scene, tmp_path):
-    other = cases.smooth_cine(seed=4)
-    add_cine(timed(False), scene)
-    importers.image_sequences(write_cine(other, tmp_path, "siemens", extras=False), scene)
+    """Not even on the same slices: an own copy lies beside what the importer made."""
+    cine = timed(False)
+    add_cine(cine, scene)
+    importers.image_sequences(write_cine(cine, tmp_path, "siemens", extras=False), scene)
     found = find_cines(scene)
     assert [(c.n_slices, len(c.nodes)) for c in found] == [(5, 5), (5, 5)]
     assert {c.name.startswith("Cine slice") for c in found} == {True, False}
+    for candidate in found:
+        names = {node.GetName().startswith("Cine slice") for node in candidate.nodes}
+        assert names == {candidate.name.startswith("Cine slice")}
+        assert not candidate.stack.replaced
+
+
+def test_cine_and_review_need_nothing_that_slicer_does_not_bring():
+    """Before anything is installed into Slicer: load, find, read, review, table."""
+    code = (
+        "import sys\n"
+        "for name in ('torch', 'cmcrameri', 'matplotlib', 'safetensors'): sys.modules[name] = None\n"
+        f"sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / 'Testing' / 'unit')!r}]\n"
+        "import numpy as np\n"
+        "from dicom_cases import smooth_cine\n"
+        "from T1DiffLogic import scene as room\n"
+        "cine, scene = smooth_cine(), room.headless_scene()\n"
+        "room.add_cine(cine, scene)\n"
+        "back = room.read_cine(room.find_cines(scene)[0])\n"
+        "labels = np.ones(back.images[:, 0].shape, np.uint8)\n"
+        "nodes = room.add_review(back, labels, labels, np.full((5, 2, 2), 9.0), scene)\n"
+        "assert (room.reviewed_labels(nodes['segmentation_ed'], back) == 1).all()\n"
+        "room.add_aha_preview(back, labels, room.reviewed_insertions(nodes, back), scene)\n"
+        "room.add_area_curve(back.trigger_ms[0], np.ones(8), 0, 3, scene)\n"
+        "scene.Clear(True)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_linear_transform_moves_the_cine_another_is_refused(scene):

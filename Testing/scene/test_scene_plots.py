@@ -64,6 +64,8 @@ def test_area_curve_and_its_marks(scene):
     np.testing.assert_allclose(drawn(es), [[TIMES[4]], [AREA[4] / 50]])
     assert (ed.GetName(), es.GetName()) == ("ED 9", "ES 4")
     assert scene.GetNumberOfNodes() == count
+    update_area_curve(nodes, TIMES[:7], AREA[:7], 0, 5)  # another cine
+    np.testing.assert_allclose(drawn(curve), [TIMES[:7], AREA[:7] / 100])
 
 
 def test_agreement_plots_hold_the_statistics(scene, synthesis):
