@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+GREY_WINDOW_MS = (700.0, 2000.0)
+
 
 def add_t1_map(t1_map, scene, name: str) -> list:
     """Add a T1DiffLogic.T1Map to `scene` and return its volumes, shown through Lipari over 700–2000 ms.
+
+    Where the package with Lipari is not installed yet, a map is shown in grey over the same window,
+    and its attribute T1Diff.Notes says so.
 
     One volume where the slices make an even stack, else one per slice: T1 is measured pixel by
     pixel, and resampling between distant slices would invent values.
@@ -24,9 +29,19 @@ def add_t1_map(t1_map, scene, name: str) -> list:
         ]
     units = slicer.vtkCodedEntry()
     units.SetValueSchemeMeaning("ms", "UCUM", "millisecond")
-    table = colours.add_t1_colours(scene)
+    notes = list(t1_map.notes)
+    try:
+        table = colours.add_t1_colours(scene)
+    except ModuleNotFoundError as error:
+        table = None
+        notes.append(f"Shown in grey: the Python package {error.name} is not installed.")
     for node in added:
         node.SetVoxelValueUnits(units)
-        node.SetAttribute("T1Diff.Notes", " ".join(t1_map.notes))
-        colours.show_as_t1(node, table)
+        node.SetAttribute("T1Diff.Notes", " ".join(notes))
+        if table is not None:
+            colours.show_as_t1(node, table)
+        else:
+            display = node.GetDisplayNode()
+            display.AutoWindowLevelOff()
+            display.SetWindowLevelMinMax(*GREY_WINDOW_MS)
     return added

@@ -177,3 +177,15 @@ def test_a_map_is_loaded_in_ms_where_it_was_measured(plugin, tmp_path, positions
         assert node.GetVoxelValueUnits().GetCodeValue() == "ms"
         assert len(node.GetAttribute("DICOM.instanceUIDs").split()) == 3
         assert node.GetDisplayNode().GetWindowLevelMin() == 700
+
+
+def test_a_map_is_loaded_before_the_colour_package_is_installed(plugin, tmp_path, monkeypatch):
+    write_t1_map(t1_slices((0, 8, 16)), tmp_path, "ge")
+    for name in [n for n in sys.modules if n.startswith(("cmcrameri", "T1DiffLogic.report"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "cmcrameri", None)
+    (loadable,) = plugin.examineForImport(by_series(tmp_path))
+    volume = plugin.load(loadable)
+    display = volume.GetDisplayNode()
+    assert (display.GetWindowLevelMin(), display.GetWindowLevelMax()) == (700, 2000)
+    assert "cmcrameri" in volume.GetAttribute("T1Diff.Notes")
