@@ -79,7 +79,7 @@ class CinePanel(StepPanel):
             self.panel.refresh()
             return
         if self.panel.attempt(self.session.take_candidate, candidate):
-            self._loaded()
+            self.taken()
 
     def _may_replace(self):
         """Corrected contours are work; they are not thrown away unasked."""
@@ -130,9 +130,10 @@ class CinePanel(StepPanel):
                 self.session.take_native(add_t1_map(read_t1_map(native), self.session.scene, _("Native T1")))
         finally:
             shutil.rmtree(self._incoming, ignore_errors=True)
-        self._loaded()
+        self.taken()
 
-    def _loaded(self):
+    def taken(self) -> None:
+        """Another cine is the study: shows it, and goes on to the phases."""
         self.scene_changed = True
         self.panel.phases.show_cine()
         self.panel.refresh()

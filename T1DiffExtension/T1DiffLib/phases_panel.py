@@ -39,7 +39,7 @@ class PhasesPanel(StepPanel):
         self.ui.playButton.checked = False
 
     def refresh(self, step, facts):
-        self.enable(step.usable, "findPhasesButton")
+        self.enable(step.usable and not facts.unusable, "findPhasesButton")
         # looking at the cine is possible while something runs, setting a phase is not
         self.enable(facts.cine, "phaseSlider", "playButton")
         self.enable(step.usable, "setEdButton", "setEsButton")
@@ -176,6 +176,8 @@ class PhasesPanel(StepPanel):
     def _info(self, step, facts):
         if not step.usable:
             return step.reason
+        if facts.unusable:
+            return facts.unusable + " " + _("Step 4 has a button for it.")
         if not facts.contours:
             return _("Contours of all phases are found first. ED and ES follow; you may set them beforehand.")
         return _("Check ED and ES on the curve and in the images. To move one, go to the phase and set it.")

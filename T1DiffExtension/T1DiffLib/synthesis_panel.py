@@ -33,6 +33,11 @@ class SynthesisPanel(StepPanel):
         """Why the engine cannot compute; "" when it can, or while that is being found out."""
         return "" if self._report is None or self._report.ready else self._report.sentence
 
+    @property
+    def looked(self) -> bool:
+        """It is known what the engine runs on."""
+        return self._report is not None
+
     def enter(self):
         if self._report is None:
             self.look()

@@ -16,7 +16,7 @@ from T1DiffLogic.study import RESEARCH_NOTICE
 
 from . import paths, workflow
 from .cine_panel import CinePanel
-from .engine_process import CANCELLED, DONE, EngineProcess
+from .engine_process import DONE, EngineProcess
 from .phases_panel import PhasesPanel
 from .results_panel import ResultsPanel
 from .review_panel import ReviewPanel
@@ -223,8 +223,7 @@ class T1DiffPanel(VTKObservationMixin):
         if outcome.status == DONE:
             self.attempt(self._on_done)
             return
-        if outcome.status != CANCELLED or outcome.message:
-            self.say(outcome.message)
+        self.say(workflow.in_panel_words(outcome.message))
         self.refresh()
 
     def _show_progress(self, done):

@@ -140,3 +140,30 @@ def remaining_text(done: float, seconds: float) -> str:
     if left < 60:
         return _("about {n} s left").format(n=max(5, 5 * round(left / 5)))
     return _("about {n} min left").format(n=max(1, round(left / 60)))
+
+
+_PANEL_WORDS = (
+    ("give the phases with --ed and --es (counted from 0)", "use Set ED and Set ES and try again"),
+    ("set them apart with --ed and --es", "set them apart with Set ED and Set ES in step 2"),
+    ("run again with --debug and report what it prints", "report it with what you did"),
+    ("--labels-ed", "contours at ED"),
+    ("--labels-es", "contours at ES"),
+    ("--rv-insertions", "RV insertion points"),
+    ("--device cpu", "Compute on: Processor"),
+    ("--device cuda", "Compute on: Graphics card"),
+    ("--model DIR", "a model folder (step 4, Advanced)"),
+    ("--preset", "preset"),
+    ("--samples", "samples"),
+    ("--steps", "sampler steps"),
+    ("--seed", "seed"),
+    ("--ed", "ED"),
+    ("--es", "ES"),
+    (" with -o", ""),
+)
+
+
+def in_panel_words(message: str) -> str:
+    """A sentence of the command line with its options named as the panel names them."""
+    for option, words in _PANEL_WORDS:
+        message = message.replace(option, words)
+    return message

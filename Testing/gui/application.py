@@ -7,7 +7,6 @@ what T1DiffExtension/T1DiffLib calls is here; a name it should not use is missin
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
 import types
 from pathlib import Path
@@ -63,6 +62,16 @@ class Application:
     def testingEnabled(self):
         return True
 
+    def coreIOManager(self):
+        return self
+
+    def saveNodes(self, kind, properties, messages):
+        """slicer.util.saveScene ends here."""
+        path = Path(properties["fileName"])
+        slicer.mrmlScene.SetRootDirectory(str(path.parent))
+        slicer.mrmlScene.SetURL(str(path.with_suffix(".mrml")))
+        return bool(slicer.mrmlScene.WriteToMRB(str(path), None))
+
 
 class ModuleWidget:
     """What T1DiffWidget offers to T1DiffLib.widget.build."""
@@ -94,11 +103,31 @@ def start() -> None:
     sys.path.insert(0, str(ROOT / "T1DiffExtension"))
 
 
-def new_scene() -> None:
-    """A new scene in a new application; the temporary folder is the caller's to remove."""
+def stop() -> None:
+    """Takes the names away again, so that other tests of this process find the plain wheel."""
+    for name in list(sys.modules):
+        if (
+            name in ("qt", "ctk", "slicer.i18n", "slicer.parameterNodeWrapper")
+            or name.split(".")[0] == "T1DiffLib"
+        ):
+            del sys.modules[name]
+    for name in ("i18n", "parameterNodeWrapper", "qMRMLSegmentEditorWidget", "app"):
+        if hasattr(slicer, name):
+            delattr(slicer, name)
+    pythonqt.custom_widgets.clear()
+    sys.path.remove(str(ROOT / "T1DiffExtension"))
+
+
+def new_scene(temporary: Path) -> None:
+    """A new scene in a new application."""
     slicer.app = None  # headless_scene makes the logics that the application would bring
     scene = headless_scene()
-    slicer.app = Application(tempfile.mkdtemp(prefix="t1diff-gui-"))
+    manager, store = slicer.vtkDataIOManager(), slicer.vtkCacheManager()
+    manager.SetCacheManager(store)
+    scene.SetCacheManager(store)
+    scene.SetDataIOManager(manager)
+    slicer.app = Application(temporary)
+    store.SetRemoteCacheDirectory(str(temporary))
     slicer.app.layoutManager().follow(scene)
 
 

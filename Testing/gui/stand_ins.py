@@ -13,7 +13,7 @@ class ctkCollapsibleButton(QtWidgets.QGroupBox):
 
     def __init__(self, parent=None):
         super().__init__(parent)
-        self._collapsed = False
+        self._collapsed = self._folding = False
         self.setCheckable(True)
         self.toggled.connect(lambda on: self.setCollapsed(not on))
         self.setStyleSheet("QGroupBox { font-weight: bold; } QGroupBox * { font-weight: normal; }")
@@ -28,18 +28,28 @@ class ctkCollapsibleButton(QtWidgets.QGroupBox):
         if changed:
             self.contentsCollapsed.emit(collapsed)
 
+    def childEvent(self, event):
+        if event.added() and isinstance(event.child(), QtWidgets.QWidget):
+            event.child().installEventFilter(self)
+        super().childEvent(event)
+
+    def eventFilter(self, child, event):
+        # as CTK does: what is hidden or shown on its own account stays so when the section unfolds
+        if event.type() in (QtCore.QEvent.ShowToParent, QtCore.QEvent.HideToParent) and not self._folding:
+            child.setProperty("visibilityToParent", event.type() == QtCore.QEvent.ShowToParent)
+            self._fold_one(child)
+        return super().eventFilter(child, event)
+
+    def _fold_one(self, child):
+        self._folding = True
+        child.setVisible(not self._collapsed and child.property("visibilityToParent") is not False)
+        self._folding = False
+
     def _fold(self):
         self.setMaximumHeight(24 if self._collapsed else 16777215)
         for child in self.children():
             if isinstance(child, QtWidgets.QWidget):
-                # what is hidden on its own account stays hidden
-                hidden = child.property("hiddenByItself")
-                if self._collapsed and hidden is None:
-                    child.setProperty("hiddenByItself", child.isHidden())
-                    child.hide()
-                elif not self._collapsed and hidden is not None:
-                    child.setProperty("hiddenByItself", None)
-                    child.setVisible(not hidden)
+                self._fold_one(child)
 
     collapsed = QtCore.Property(bool, isCollapsed, setCollapsed)
     text = QtCore.Property(str, QtWidgets.QGroupBox.title, QtWidgets.QGroupBox.setTitle)
