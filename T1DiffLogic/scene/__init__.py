@@ -23,7 +23,8 @@ else:
 
     require_scene_classes()
 
-from .cine_nodes import CineCandidate, add_cine, find_cines, read_cine, t1_map_of
+from .cine_nodes import CineCandidate, find_cines, read_cine, t1_map_of
+from .cine_sequences import add_cine
 from .display import (
     add_aha_preview,
     add_difference,
@@ -35,8 +36,9 @@ from .display import (
     turn_views,
 )
 from .headless import headless_scene, load_scene
-from .nodes import add_to_scene
+from .nodes import add_results, add_to_scene
 from .plots import add_agreement_plots, add_area_curve, update_area_curve
+from .removal import remove_cine, remove_nodes
 from .review import add_review, reviewed_insertions, reviewed_labels
 from .tables import add_segment_table, update_segment_table
 
@@ -48,6 +50,7 @@ __all__ = [
     "add_cine",
     "add_difference",
     "add_marks",
+    "add_results",
     "add_review",
     "add_segment_table",
     "add_to_scene",
@@ -55,6 +58,8 @@ __all__ = [
     "headless_scene",
     "load_scene",
     "read_cine",
+    "remove_cine",
+    "remove_nodes",
     "reviewed_insertions",
     "reviewed_labels",
     "save_scene",

@@ -1,8 +1,7 @@
-"""Cines in the scene: which nodes hold one, whichever importer made them, and our own way of adding one."""
+"""Cines in the scene: which nodes hold one, whichever importer made them, and what they hold."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,12 +11,8 @@ import vtk
 from ..dicom.assembly import assemble, slices_of, time_notes, usual_count
 from ..dicom.stacks import Stack, choose_short_axis, runs_of, stacks_of
 from ..errors import StudyError
-from ..nrrd_files import index_values
-from ..stack_volume import RESAMPLED_NOTE, on_grid, slice_grid, stack_grid
-from ..study import RESEARCH_NOTICE, Cine, CineSource, T1Map
-from . import volumes
+from ..study import Cine, CineSource, T1Map
 from .frames import (
-    CINE_ATTRIBUTE,
     RESAMPLED_ATTRIBUTE,
     Headers,
     frames_of,
@@ -137,52 +132,11 @@ def t1_map_of(volumes_given) -> T1Map:
     return T1Map(values, tuple(geometry for geometry, _ in slices), (note,))
 
 
-def add_cine(cine: Cine, scene, phase: int = 0) -> dict:
-    """Add `cine` as sequences with a browser at `phase`, and return the nodes by name.
-
-    cine           sequence of volumes, index: trigger time in ms; a list of one per slice where the
-                   stack is not uniform
-    cine_browser   plays them
-    cine_frame     the volume that follows the browser, to show and to draw on; of a stack that is not
-                   uniform it is resampled, as its attribute T1Diff.Resampled says
-
-    `read_cine` gives back every number of it: times of each slice, thickness and source go along as
-    an attribute of the sequence. The path and the file names of the source do not.
-    """
-    grid, times = stack_grid(cine.geometries), index_values(cine.trigger_ms)
-    images = compact(cine.images)
-    browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", "Cine browser")
-    frames = np.moveaxis(images, 1, 0)
-    everything = range(cine.n_slices)
-    noticed = {"T1Diff.Notice": RESEARCH_NOTICE}
-    if grid.resampled:
-        sequences = [
-            volumes.add_sequence(
-                scene, f"Cine slice {s}", frames[:, s : s + 1], slice_grid(geometry), times, noticed
-            )
-            for s, geometry in enumerate(cine.geometries)
-        ]
-        held = [[s] for s in everything]
-        whole = np.stack([on_grid(frame, cine.geometries, grid) for frame in frames])
-        resampled = noticed | {RESAMPLED_ATTRIBUTE: RESAMPLED_NOTE}
-        shown = volumes.add_sequence(scene, "Cine (resampled)", whole, grid, times, resampled)
-    else:
-        sequences, held = [volumes.add_sequence(scene, "Cine", frames, grid, times, noticed)], [everything]
-        shown = sequences[0]
-    for sequence, slices in zip(sequences, held, strict=True):
-        sequence.SetAttribute(CINE_ATTRIBUTE, _record(cine, slices))
-    browser.SetAttribute("T1Diff.Notice", RESEARCH_NOTICE)
-    for sequence in dict.fromkeys([shown, *sequences]):
-        browser.AddSynchronizedSequenceNodeID(sequence.GetID())
-    browser.SetSelectedItemNumber(phase)
-    slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
-    frame = browser.GetProxyNode(shown)
-    frame.CreateDefaultDisplayNodes()
-    return {
-        "cine": sequences if grid.resampled else sequences[0],
-        "cine_browser": browser,
-        "cine_frame": frame,
-    }
+def sequences_of(browser) -> list:
+    """The sequence nodes that a browser plays, its master first."""
+    found = vtk.vtkCollection()
+    browser.GetSynchronizedSequenceNodes(found, True)
+    return [found.GetItemAsObject(i) for i in range(found.GetNumberOfItems())]
 
 
 def _together(scene) -> list[tuple]:
@@ -249,7 +203,7 @@ def _holders(node) -> list:
     if node is None:
         return []
     if node.IsA("vtkMRMLSequenceBrowserNode"):
-        return [n for n in _sequences_of(node) if is_sequence_of_images(n)]
+        return [n for n in sequences_of(node) if is_sequence_of_images(n)]
     if node.IsA("vtkMRMLVolumeNode") and not is_multi_volume(node):
         for browser in slicer.util.getNodesByClass("vtkMRMLSequenceBrowserNode", node.GetScene()):
             sequence = browser.GetSequenceNode(node)  # None where the volume is none of its proxies
@@ -257,12 +211,6 @@ def _holders(node) -> list:
                 resampled = sequence.GetAttribute(RESAMPLED_ATTRIBUTE) is not None
                 return _holders(browser) if resampled else [sequence]
     return [node]
-
-
-def _sequences_of(browser) -> list:
-    found = vtk.vtkCollection()
-    browser.GetSynchronizedSequenceNodes(found, True)
-    return [found.GetItemAsObject(i) for i in range(found.GetNumberOfItems())]
 
 
 def _source(frame, notes, headers) -> CineSource:
@@ -290,25 +238,6 @@ def _own_source(record) -> CineSource:
         ignored=tuple(source.get("ignored", ())),
         notes=tuple(source.get("notes", ())),
     )
-
-
-def _record(cine: Cine, slices) -> str:
-    source = cine.source
-    kept = {name: getattr(source, name) for name in ("vendor", "field_strength_t", "heart_rate_bpm")}
-    kept |= {"ignored": list(source.ignored), "notes": list(source.notes)}
-    record = {
-        "trigger_ms": [cine.trigger_ms[s].tolist() for s in slices],
-        "thickness_mm": [cine.geometries[s].thickness_mm for s in slices],
-        "source": kept,
-    }
-    return json.dumps(record, ensure_ascii=False)
-
-
-def compact(images: np.ndarray) -> np.ndarray:
-    """Whole numbers as int16, which halves the scene; other values as they are."""
-    if images.min() >= -32768 and images.max() <= 32767 and np.array_equal(images, np.rint(images)):
-        return images.astype(np.int16)
-    return images
 
 
 def _database() -> Headers | None:

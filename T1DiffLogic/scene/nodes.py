@@ -9,7 +9,7 @@ import slicer
 from ..stack_volume import RESAMPLED_NOTE, on_grid, slice_grid, stack_grid
 from ..study import RESEARCH_NOTICE, T1_SCALE_NOTICE, Synthesis
 from . import colours, volumes
-from .cine_nodes import add_cine, compact
+from .cine_sequences import add_cine, compact
 from .review import add_insertions, add_segmentation
 from .tables import add_segment_table
 
@@ -20,40 +20,47 @@ def add_to_scene(synthesis: Synthesis, scene, statistics: dict | None = None) ->
     `statistics` is what result.json holds; without it there is no table. The keys:
 
     cine, cine_browser, cine_frame   sequence (index: trigger time in ms), its browser at ED, what it shows
-    cine_ed                scalar volume of the ED frame
-    t1, t1_sd, native      scalar volumes in ms, Lipari over 700–2000 ms; `native` only if there
-    t1_legend              colour legend of `t1`
     segmentation           ED: RV, LV myocardium, LV cavity
-    aha                    label map of AHA segments 1…16
     rv_insertion_anterior, rv_insertion_inferior   point lists, one point per slice that has one
-    table                  AHA-16 rows
-    provenance             text node, JSON
+    cine_ed, t1, t1_sd, native, aha, table, provenance …   as `add_results` says
 
     A stack that is not uniform has no exact volume: then `cine`, `cine_ed`, `t1`, `t1_sd` and
     `native` hold one node per slice (lists), and `t1_resampled`, `cine_ed_resampled` … the volume
     on an even grid, whose attribute T1Diff.Resampled says so; the segmentation and the AHA label
     map lie on that grid.
     """
-    grid = stack_grid(synthesis.cine.geometries)
-    nodes = _add_cine(synthesis, scene, grid)
-    nodes |= _add_maps(synthesis, scene, grid)
+    geometries, masks = synthesis.cine.geometries, synthesis.segmentation
+    grid = stack_grid(geometries)
+    nodes = add_cine(synthesis.cine, scene, synthesis.phases.ed)
+    nodes |= add_results(synthesis, scene, statistics)
     reference = nodes["cine_ed_resampled" if grid.resampled else "cine_ed"]
-    labels, geometries = synthesis.segmentation.labels_ed, synthesis.cine.geometries
-    nodes["segmentation"] = add_segmentation(labels, geometries, grid, scene, "Segmentation ED", reference)
+    nodes["segmentation"] = add_segmentation(
+        masks.labels_ed, geometries, grid, scene, "Segmentation ED", reference
+    )
+    return nodes | add_insertions(masks.rv_insertions, geometries, scene)
+
+
+def add_results(synthesis: Synthesis, scene, statistics: dict | None = None) -> dict:
+    """Add what was made of a study whose cine, contours and points the scene holds already.
+
+    cine_ed                scalar volume of the ED frame
+    t1, t1_sd, native      scalar volumes in ms, Lipari over 700–2000 ms; `native` only if there
+    t1_legend …            the colour legends, t1_colours and t1_sd_colours the colours
+    aha                    label map of AHA segments 1…16
+    table                  AHA-16 rows
+    provenance             text node, JSON
+    """
+    cine, grid = synthesis.cine, stack_grid(synthesis.cine.geometries)
+    frame = compact(cine.images[:, synthesis.phases.ed])
+    nodes = _stack(scene, "cine_ed", "Cine ED", frame, cine.geometries, grid)
+    nodes |= _add_maps(synthesis, scene, grid)
     nodes["aha"] = _add_aha(synthesis, scene, grid)
-    nodes |= add_insertions(synthesis.segmentation.rv_insertions, geometries, scene)
     if statistics is not None:
         nodes["table"] = add_segment_table(statistics["segments"], scene)
     nodes["provenance"] = _add_provenance(synthesis, scene)
     for node in _flat(nodes.values()):
         node.SetAttribute("T1Diff.Notice", RESEARCH_NOTICE)
     return nodes
-
-
-def _add_cine(synthesis, scene, grid) -> dict:
-    cine, ed = synthesis.cine, synthesis.phases.ed
-    nodes = add_cine(cine, scene, ed)
-    return nodes | _stack(scene, "cine_ed", "Cine ED", compact(cine.images[:, ed]), cine.geometries, grid)
 
 
 def _add_maps(synthesis, scene, grid) -> dict:

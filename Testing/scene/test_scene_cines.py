@@ -26,6 +26,7 @@ from T1DiffLogic.scene import (  # noqa: E402
     headless_scene,
     load_scene,
     read_cine,
+    remove_cine,
     t1_map_of,
     volumes,
 )
@@ -203,6 +204,16 @@ def test_own_cine_survives_a_saved_scene(tmp_path, uniform):
     (found,) = find_cines(restored)
     assert_same(read_cine(found), cine)
     restored.Clear(True)
+
+
+@pytest.mark.parametrize("uniform", [True, False])
+def test_removed_cine_leaves_nothing_behind(scene, uniform):
+    other = add_cine(cases.smooth_cine(seed=4), scene)
+    before = {scene.GetNthNode(i).GetID() for i in range(scene.GetNumberOfNodes())}
+    remove_cine(add_cine(timed(uniform), scene)["cine_browser"])
+    after = {scene.GetNthNode(i).GetID() for i in range(scene.GetNumberOfNodes())}
+    assert after == before
+    assert read_cine(other["cine_browser"]).n_slices == 5
 
 
 def test_two_cines_in_one_scene_are_not_mixed(scene, tmp_path):

@@ -16,9 +16,11 @@ from T1DiffLogic.scene import (  # noqa: E402
     add_aha_preview,
     add_difference,
     add_marks,
+    add_results,
     add_to_scene,
     headless_scene,
     load_scene,
+    remove_nodes,
     set_opacity,
     show_overlay,
     turn_to_volume,
@@ -162,6 +164,14 @@ def test_difference_is_white_at_zero_and_absent_where_a_map_is(scene, synthesis)
     assert "−" in legend.GetTitleText() and RESEARCH_NOTICE in legend.GetTitleText()
 
 
+def test_results_can_be_taken_out_again(scene, synthesis):
+    before = {scene.GetNthNode(i).GetID() for i in range(scene.GetNumberOfNodes())}
+    nodes = add_results(synthesis, scene, {"segments": []})
+    nodes |= add_difference(synthesis, scene) | add_marks(synthesis, scene)
+    remove_nodes(nodes.values())
+    assert {scene.GetNthNode(i).GetID() for i in range(scene.GetNumberOfNodes())} == before
+
+
 def test_no_difference_without_a_native_map(scene, synthesis_without_native):
     assert add_difference(synthesis_without_native, scene) == {}
 
@@ -198,6 +208,15 @@ def test_aha_preview_follows_the_points(scene, synthesis):
     empty = np.zeros_like(masks.labels_ed)
     add_aha_preview(synthesis.cine, empty, masks.rv_insertions, scene, nodes["marks"])
     assert not slicer.util.arrayFromVolume(nodes["marks"]).any()
+
+
+def test_results_alone_add_nothing_that_is_edited(scene, non_uniform_synthesis):
+    """The module's scene holds the cine, contours and points already."""
+    nodes = add_results(non_uniform_synthesis, scene, {"segments": []})
+    for kind in ("Sequence", "SequenceBrowser", "Segmentation", "MarkupsFiducial"):
+        assert not slicer.util.getNodesByClass(f"vtkMRML{kind}Node", scene)
+    assert {"cine_ed_resampled", "t1_resampled", "native_legend", "aha", "table", "provenance"} <= set(nodes)
+    assert add_to_scene(non_uniform_synthesis, scene).keys() >= nodes.keys() - {"table"}
 
 
 def test_uneven_stack_is_shown_through_its_resampled_volumes(scene, non_uniform_synthesis):
