@@ -65,10 +65,14 @@ def test_missing_packages_are_told_and_not_installed():
     assert run_batch.what_is_missing((Package("numpy", "2.0", "2.4"),)) == ""
 
 
-def test_a_cohort_that_is_not_there(tmp_path):
-    done = as_slicer_does(str(tmp_path / "nothing"), "-o", str(tmp_path / "out"), timeout=120)
-    assert done.returncode in (1, 2) and done.stderr, done
-    assert "Traceback" not in done.stderr
+def test_the_real_command_and_its_exit_codes(tmp_path):
+    nothing, out = str(tmp_path / "nothing"), str(tmp_path / "out")
+    for arguments, code in ((["--help"], 0), (["--no-such-option"], 2), ([nothing, "-o", out], 1)):
+        done = as_slicer_does(*arguments, timeout=120)
+        assert done.returncode == code, done.stderr
+        assert "Traceback" not in done.stderr
+        assert ("nothing" in done.stderr) == (code == 1)
+        assert ("--resume" in done.stdout) == (code == 0)
 
 
 def test_stopping_it_stops_the_batch(interpreter, tmp_path):
