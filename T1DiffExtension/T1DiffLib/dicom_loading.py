@@ -82,7 +82,11 @@ def _load_t1_map(offer, plugin, loadable):
 
 
 def _show(volume) -> None:
-    """As Slicer's own readers do; works without a window too."""
+    """As Slicer's own readers do, and in its plane: an oblique stack is a sliver in the standard views."""
+    from T1DiffLogic.scene import turn_views
+
     logic = slicer.app.applicationLogic()
     logic.GetSelectionNode().SetActiveVolumeID(volume.GetID())
     logic.PropagateVolumeSelection()
+    turn_views(slicer.mrmlScene, volume)
+    logic.FitSliceToBackground(False, False)  # without turning the views back

@@ -100,6 +100,11 @@ def by_series(folder):
 
 def test_a_series_per_slice_becomes_one_sequence_loaded_once(plugin, tmp_path):
     write_cine(smooth_cine(positions=(0, 8, 16)), tmp_path, "siemens", extras=False)
+    view, composite = (
+        slicer.mrmlScene.AddNewNodeByClass(kind) for kind in ("vtkMRMLSliceNode", "vtkMRMLSliceCompositeNode")
+    )
+    view.SetLayoutName("Red")
+    composite.SetLayoutName("Red")
     loadables = plugin.examineForImport(by_series(tmp_path))
     assert len(loadables) == 3 and all(one.selected and one.confidence > 1.05 for one in loadables)
     assert len({one.name for one in loadables}) == 2, "the first stands for the stack, the others say so"
@@ -118,6 +123,8 @@ def test_a_series_per_slice_becomes_one_sequence_loaded_once(plugin, tmp_path):
         assert np.allclose(ours.to_patient([3, 5]), theirs.to_patient([3, 5]), atol=1e-3)
     selection = slicer.app.applicationLogic().GetSelectionNode()
     assert selection.GetActiveVolumeID() == nodes[0].GetID()
+    through = [view.GetSliceToRAS().GetElement(row, 2) for row in range(3)]
+    assert np.allclose(np.abs(through @ (whole.geometries[0].normal * [-1, -1, 1])), 1, atol=1e-3)
 
 
 def test_loading_again_loads_again(plugin, tmp_path):
