@@ -156,6 +156,8 @@ def proxy_of(sequence):
 def _of_sequence(node, headers) -> tuple[list[SceneFrame], list[str]]:
     record, proxy, number = own_record(node), proxy_of(node), _number_of(node)
     index_ms, index_note = _index_times(node)
+    # asked once a sequence: each look-up opens the database, and a cine has hundreds of images
+    cycle = _cycle((node.GetNthDataNode(0).GetAttribute("DICOM.instanceUIDs") or "").split(), headers)
     frames, notes = [], []
     for item in range(node.GetNumberOfDataNodes()):
         volume = node.GetNthDataNode(item)
@@ -178,7 +180,7 @@ def _of_sequence(node, headers) -> tuple[list[SceneFrame], list[str]]:
                     instance=_float(node.GetNthIndexValue(item), item),
                     index=item,
                     uid=uid,
-                    rr_ms=_cycle(uid, headers),
+                    rr_ms=cycle,
                 )
             )
     return frames, list(dict.fromkeys(n for n in notes if n))
@@ -270,11 +272,11 @@ def _as_recorded(geometry: SliceGeometry, record, k: int) -> SliceGeometry:
     )
 
 
-def _cycle(uid: str, headers) -> float | None:
-    if not uid or headers is None:
+def _cycle(uids, headers) -> float | None:
+    if not uids or headers is None:
         return None
-    interval = _float(headers(uid, NOMINAL_INTERVAL), None)
-    rate = _float(headers(uid, HEART_RATE), None)
+    interval = _float(headers(uids[0], NOMINAL_INTERVAL), None)
+    rate = _float(headers(uids[0], HEART_RATE), None)
     for value in (interval, 60000 / rate if rate else None):
         if value is not None and 250 <= value <= 3000:
             return value

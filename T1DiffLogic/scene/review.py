@@ -90,14 +90,14 @@ def reviewed_labels(segmentation_node, cine: Cine) -> np.ndarray:
     """
     labels = np.zeros((cine.n_slices, *cine.images.shape[2:]), np.uint8)
     by_name = {_plain_name(name): value for value, name in LABEL_NAMES.items()}
-    segmentation = segmentation_node.GetSegmentation()
+    segmentation, nearest = segmentation_node.GetSegmentation(), {}
     for number in range(segmentation.GetNumberOfSegments()):
         name = segmentation.GetNthSegment(number).GetName() or ""
         image = slicer.vtkOrientedImageData()
         segmentation_node.GetBinaryLabelmapRepresentation(segmentation.GetNthSegmentID(number), image)
         if image.IsEmpty():
             continue
-        mask = _at_pixels(image, cine)
+        mask = _at_pixels(image, cine, nearest)
         value = by_name.get(_plain_name(name))
         if value is None:
             if mask.any():
@@ -151,26 +151,36 @@ def _set_reference_geometry(node, grid: VolumeGrid) -> None:
     node.GetSegmentation().SetConversionParameter(name, text)
 
 
-def _at_pixels(image, cine: Cine) -> np.ndarray:
-    """(S, R, C) bool: is the nearest voxel of a segment's image set, at every pixel centre of the cine?"""
+def _at_pixels(image, cine: Cine, known: dict) -> np.ndarray:
+    """(S, R, C) bool: is the nearest voxel of a segment's image set, at every pixel centre of the cine?
+
+    known  keeps which voxel is nearest to which pixel, for the next image of the same geometry
+    """
     extent = image.GetExtent()
-    array = vtk_to_numpy(image.GetPointData().GetScalars())
-    array = array.reshape(extent[5] - extent[4] + 1, extent[3] - extent[2] + 1, extent[1] - extent[0] + 1)
     matrix = vtk.vtkMatrix4x4()
     image.GetWorldToImageMatrix(matrix)
-    to_index = slicer.util.arrayFromVTKMatrix(matrix)
-    rows, columns = np.indices(cine.images.shape[2:])
-    result = np.zeros((cine.n_slices, *rows.shape), bool)
-    first, size = np.array(extent[::2]), np.array(array.shape[::-1])
-    for s, geometry in enumerate(cine.geometries):
-        points = volumes.to_ras(geometry.to_patient(np.stack([rows, columns], axis=-1)))
-        index = points @ to_index[:3, :3].T + to_index[:3, 3]
+    ras_to_index = slicer.util.arrayFromVTKMatrix(matrix)
+    key = (extent, ras_to_index.tobytes())
+    if key not in known:
+        known[key] = [_nearest_voxels(geometry, ras_to_index, extent) for geometry in cine.geometries]
+    values = vtk_to_numpy(image.GetPointData().GetScalars()) != 0
+    return np.stack([inside & values[voxel] for voxel, inside in known[key]])
+
+
+def _nearest_voxels(geometry, ras_to_index, extent) -> tuple[np.ndarray, np.ndarray]:
+    """(R, C) number of the voxel nearest to each pixel in an image of that extent, (R, C) is it in there."""
+    corner, down, right = volumes.to_ras(geometry.to_patient([[0, 0], [1, 0], [0, 1]]))
+    axes, first, size = ras_to_index[:3, :3], np.array(extent[::2]), np.array(extent[1::2]) - extent[::2] + 1
+    start = axes @ corner + ras_to_index[:3, 3] - first
+    row, column = axes @ (down - corner), axes @ (right - corner)
+    rows, columns = np.arange(geometry.shape[0])[:, None], np.arange(geometry.shape[1])
+    voxel, inside = np.zeros(geometry.shape, np.int64), np.ones(geometry.shape, bool)
+    for axis, stride in enumerate((1, size[0], size[0] * size[1])):
         # ties go up, as stack_volume.on_grid lets them go down: together they undo each other
-        index = np.floor(index + 0.5 + TIE).astype(int) - first
-        inside = ((index >= 0) & (index < size)).all(axis=-1)
-        i, j, k = np.clip(index, 0, size - 1).transpose(2, 0, 1)
-        result[s] = inside & (array[k, j, i] != 0)
-    return result
+        index = np.floor(start[axis] + rows * row[axis] + columns * column[axis] + 0.5 + TIE)
+        inside &= (index >= 0) & (index < size[axis])
+        voxel += stride * np.clip(index, 0, size[axis] - 1).astype(np.int64)
+    return voxel, inside
 
 
 def _plain_name(name: str) -> str:
