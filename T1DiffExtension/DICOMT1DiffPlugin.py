@@ -19,6 +19,7 @@ class DICOMT1DiffPluginClass(DICOMPlugin):
     def __init__(self):
         super().__init__()
         self.loadType = _("Cardiac cine and T1 (T1Diff)")
+        self.tags["sopClassUID"] = "0008,0016"
 
     def examineForImport(self, fileLists):
         """Loadables of all `fileLists` together, because a stack may be one series per slice."""
