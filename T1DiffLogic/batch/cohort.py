@@ -66,7 +66,7 @@ class FoundStudy:
 def find_studies(
     cohort: Path, leave_out: Path | None = None, seen: Callable[[int], None] | None = None
 ) -> tuple[list[FoundStudy], list[str]]:
-    """The studies below `cohort` in order of their places, and sentences on what could not be looked at.
+    """The studies below `cohort` in order of their places, and sentences on what could not be searched.
 
     A study is what shares a StudyInstanceUID (0020,000D), over however many folders, or one 4D volume
     file. DICOM images without that UID make one study per folder, never more, so that patients are not
@@ -148,7 +148,12 @@ def _folders(cohort: Path, leave_out: Path | None) -> Iterator[tuple[Path, list[
             with os.scandir(folder) as entries:
                 below = sorted((e.name for e in entries if e.is_dir()), reverse=True)
         except OSError as error:
-            yield folder, [], f"a folder {len(visited)} cannot be listed ({error.strerror})"
+            # its name is not told: no header is at hand to see whether it names a patient
+            yield (
+                folder,
+                [],
+                f"a folder cannot be listed ({error.strerror}); give yourself the right to read it",
+            )
             continue
         yield folder, names, ""
         for name in below:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
 
 from ..errors import StudyError
@@ -53,7 +54,8 @@ class BatchOptions:
 class BatchResult:
     """How many studies there are, are done (of these: kept from an earlier run), failed and wait.
 
-    stopped  "" or why the batch ended before all studies were tried
+    unsearched  how many folders could not be looked into, where more studies may lie
+    stopped     "" or why the batch ended before all studies were tried
     """
 
     total: int
@@ -61,6 +63,7 @@ class BatchResult:
     kept: int
     failed: int
     waiting: int
+    unsearched: int = 0
     stopped: str = ""
 
 
@@ -86,6 +89,7 @@ class Session:
         self.folders: dict[str, str] = {}
         self.verdicts: dict[str, str] = {}
         self.unrecorded: dict[str, str] = {}
+        self.kept = self.unsearched = 0
         self.clock = Clock()
         self._log_failed = False
         self._tables_due = time.monotonic() + TABLES_EVERY_S
@@ -105,6 +109,7 @@ class Session:
             self.verdicts[study.key] = "ok" if done else "waiting"
         self.kept = self._count("ok")
         self.say(f"{len(self.studies)} studies in {self.cohort.name}; {self.kept} are done already")
+        self.unsearched = len(problems)
         for problem in problems:
             self.say(f"not searched: {problem}")
 
@@ -135,12 +140,13 @@ class Session:
             self.probe.unlink(missing_ok=True)
             self._tables(say=True)
         return BatchResult(
-            len(self.studies),
-            self._count("ok"),
-            self.kept,
-            self._count("failed"),
-            self._count("waiting"),
-            stopped,
+            total=len(self.studies),
+            ok=self._count("ok"),
+            kept=self.kept,
+            failed=self._count("failed"),
+            waiting=self._count("waiting"),
+            unsearched=self.unsearched,
+            stopped=stopped,
         )
 
     def _work(self, pool: Pool, todo: list[FoundStudy]) -> str:
@@ -190,11 +196,16 @@ class Session:
             return
 
     def _pool(self, function: StudyFunction, studies: int) -> Pool:
+        if self.options.workers == 0:
+            return ThisProcess(function)
+        if find_spec("distributed") is None:
+            raise StudyError(
+                "Dask is not installed; install t1diff with its extra 'batch', or work in one process with "
+                "--workers 0."
+            )
         if self.options.scheduler:
             self.probe.touch()
             return remote_pool(self.options.scheduler, function, self.cohort, self.probe)
-        if self.options.workers == 0:
-            return ThisProcess(function)
         gpus = visible_gpus(self.synthesis_options.get("device", "auto"))
         workers = min(self.options.workers or default_workers(gpus), studies)
         self.say(f"{workers} worker processes, {len(gpus)} GPUs")

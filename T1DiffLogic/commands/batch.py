@@ -70,12 +70,25 @@ def run(args, reporter) -> None:
     reporter.say(f"{args.output / SUMMARY}, {args.output / INDEX}")
     reporter.say(RESEARCH_NOTICE)
     counts = {"ok": result.ok, "failed": result.failed, "waiting": result.waiting, "total": result.total}
-    status = "ok" if result.ok == result.total else "incomplete"
-    reporter.event("done", output=str(args.output), status=status, **counts)
-    if result.ok < result.total:
-        failed = f"{result.failed} of {result.total} studies failed" if result.failed else ""
-        reasons = f"the reasons are in {args.output / SUMMARY}, and running it again retries them"
-        raise StudyError("; ".join(filter(None, (failed and f"{failed}: {reasons}", result.stopped))))
+    whole = result.ok == result.total and not result.unsearched
+    reporter.event("done", output=str(args.output), status="ok" if whole else "incomplete", **counts)
+    if not whole:
+        raise StudyError(what_is_left(result, args.output / SUMMARY))
+
+
+def what_is_left(result, summary: Path) -> str:
+    """One sentence on a batch that is not all done."""
+    said = []
+    if result.failed:
+        said.append(
+            f"{result.failed} of {result.total} studies failed: the reasons are in {summary}, and the "
+            "next run tries them again"
+        )
+    if result.unsearched:
+        said.append(f"{result.unsearched} folders could not be searched: batch.log says why")
+    if result.stopped:
+        said.append(result.stopped)
+    return "; ".join(said)
 
 
 def list_studies(args, reporter) -> None:

@@ -1,6 +1,9 @@
 """Which studies are found below a folder, and that patients are never mixed."""
 
 import os
+import shutil
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -123,6 +126,28 @@ def test_inputs_tell_every_change(tmp_path, change):
     else:
         target.unlink()
     assert inputs_of(tmp_path, study.parts) != study.inputs
+
+
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="needs POSIX users")
+def test_a_folder_that_may_not_be_listed_is_told():
+    cohort = Path(tempfile.mkdtemp())
+    try:
+        write_image(cohort / "open" / "1", "a")
+        (cohort / "Jane").mkdir()
+        (cohort / "Jane").chmod(0)
+        cohort.chmod(0o755)
+        if os.geteuid() == 0:
+            os.seteuid(65534)
+        try:
+            studies, problems = find_studies(cohort)
+        finally:
+            if os.getuid() == 0:
+                os.seteuid(0)
+    finally:
+        (cohort / "Jane").chmod(0o700)
+        shutil.rmtree(cohort)
+    assert len(studies) == 1 and len(problems) == 1
+    assert "cannot be listed (Permission denied)" in problems[0] and "Jane" not in problems[0]
 
 
 def test_nothing_found_is_one_sentence(tmp_path):

@@ -14,7 +14,7 @@ import batch_cases
 import pytest
 from batch_cases import begun, cohort_of, paint
 
-from T1DiffLogic.batch import pools
+from T1DiffLogic.batch import pools, session
 from T1DiffLogic.batch.run import BatchOptions, run_batch
 from T1DiffLogic.errors import StudyError
 from T1DiffLogic.progress import Reporter
@@ -109,7 +109,9 @@ def test_ctrl_c_ends_in_good_order(tmp_path, started):
     assert len(family) >= 2
     # a terminal sends it to the whole group, workers and all
     os.killpg(process.pid, signal.SIGINT)
+    asked = time.monotonic()
     output, _ = process.communicate(timeout=PATIENCE_S)
+    assert time.monotonic() - asked < session.STOP_WITHIN_S, "the studies were killed, not stopped"
     assert process.returncode == 130 and "Traceback" not in output
     assert {k: r["status"] for k, r in rows(tmp_path / "out").items()} == {
         "one": "ok", "slow_1": "waiting", "slow_2": "waiting", "slow_3": "waiting",
