@@ -35,6 +35,7 @@ class CinePanel(StepPanel):
         ui.folderEdit.connect("returnPressed()", self._on_folder_entered)
         ui.folderEdit.connect("textChanged(QString)", self._on_folder_text)
         ui.sampleButton.connect("clicked()", self._on_sample)
+        ui.nativeSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._on_native)
 
     def open(self):
         self.scene_changed = True
@@ -109,6 +110,17 @@ class CinePanel(StepPanel):
 
     def _on_sample(self):
         self._read("--sample", slicer.app.cachePath)
+
+    def _on_native(self, node):
+        if self.session is None or node is None:
+            return
+        from T1DiffLogic.scene.cine_nodes import t1_map_of
+
+        chosen = [n for n in self.session.nodes.all("native")] if self._one_of_ours(node) else [node]
+        self.panel.attempt(t1_map_of, chosen)
+
+    def _one_of_ours(self, node):
+        return node.GetID() in [n.GetID() for n in self.session.nodes.all("native")]
 
     def _read(self, *source):
         if self.panel.running or not self._may_replace():

@@ -88,16 +88,20 @@ class Events:
 
 
 class EngineProcess:
-    """One child process at a time."""
+    """One child process at a time.
+
+    The QProcess is made once and used again: Python owns it, and letting go of it inside one of its own
+    signals would delete it under Qt's feet.
+    """
 
     def __init__(self, environment: dict[str, str], program: str):
-        self._environment, self._program = environment, program
-        self._process = None
-        self._on_progress = self._on_end = None
-
-    @property
-    def running(self) -> bool:
-        return self._process is not None
+        self.environment, self._program = environment, program
+        self.running = False
+        self._process = qt.QProcess()
+        self._process.connect("readyReadStandardOutput()", self._read)
+        self._process.connect("readyReadStandardError()", self._read)
+        self._process.connect("finished(int,QProcess::ExitStatus)", self._finished)
+        self._process.connect("errorOccurred(QProcess::ProcessError)", self._failed)
 
     def start(self, arguments: list[str], on_progress, on_end) -> None:
         """Runs Python with `arguments`.
@@ -105,29 +109,18 @@ class EngineProcess:
         on_progress(stage, fraction)  as the child tells it
         on_end(Outcome)               once, always, also when the child cannot be started
         """
-        if self.running:
-            raise RuntimeError("a child process is running already")
-        self._on_progress, self._on_end = on_progress, on_end
-        self._on_plain_end = None
-        self._events, self._errors, self._cancelled = Events(), "", False
-        environment = qt.QProcessEnvironment.systemEnvironment()
-        for name, value in self._environment.items():
-            environment.insert(name, value)
-        self._process = qt.QProcess()
-        self._process.setProcessEnvironment(environment)
-        self._process.connect("readyReadStandardOutput()", self._read)
-        self._process.connect("readyReadStandardError()", self._read)
-        self._process.connect("finished(int,QProcess::ExitStatus)", self._finished)
-        self._process.connect("errorOccurred(QProcess::ProcessError)", self._failed)
-        self._process.start(self._program, [str(a) for a in arguments])
+        self._start(arguments, on_progress, lambda *told: on_end(self._events.outcome(*told)))
 
     def start_plain(self, arguments: list[str], on_end) -> None:
         """Runs Python with `arguments` that speak no JSON; on_end(exit code, stdout, stderr) follows.
 
         The exit code is -11 after a crash, as a shell would tell it of most.
         """
-        self.start(arguments, lambda *_: None, None)
-        self._on_plain_end = on_end
+
+        def end(code, crashed, _cancelled, errors):
+            on_end(-11 if crashed else code, self._events.other, errors)
+
+        self._start(arguments, lambda *_: None, end)
 
     def cancel(self) -> None:
         """Asks the child and its children to end, and makes them after GRACE_MS. on_end follows."""
@@ -139,15 +132,27 @@ class EngineProcess:
         qt.QTimer.singleShot(GRACE_MS, self._force)
 
     def abandon(self) -> None:
-        """Ends the child now, without a further call to on_end: the window is being closed."""
+        """Ends the child now, without a further call to on_end: scene or window are being closed."""
         if self.running:
-            process, self._process = self._process, None
-            self._on_end = None
-            end_processes(process_tree(int(process.processId())), force=True)
-            process.kill()
-            process.waitForFinished(GRACE_MS)
+            self.running = False
+            end_processes(process_tree(int(self._process.processId())), force=True)
+            self._process.kill()
+            self._process.waitForFinished(GRACE_MS)
+
+    def _start(self, arguments, on_progress, end):
+        if self.running:
+            raise RuntimeError("a child process is running already")
+        self._on_progress, self._on_end = on_progress, end
+        self._events, self._errors, self._cancelled, self._doomed = Events(), "", False, []
+        environment = qt.QProcessEnvironment.systemEnvironment()
+        for name, value in self.environment.items():
+            environment.insert(name, value)
+        self._process.setProcessEnvironment(environment)
+        self.running = True
+        self._process.start(self._program, [str(a) for a in arguments])
 
     def _force(self):
+        # a later child is not meant: it has not been cancelled
         if self.running and self._cancelled:
             end_processes(self._doomed, force=True)
             self._process.kill()
@@ -168,15 +173,10 @@ class EngineProcess:
             self._end(-1, False)
 
     def _end(self, code, crashed):
-        if not self.running:
-            return
-        self._read()
-        process, self._process = self._process, None
-        process.deleteLater()
-        if self._on_plain_end is not None:
-            self._on_plain_end(-11 if crashed else code, self._events.other, self._errors)
-        else:
-            self._on_end(self._events.outcome(code, crashed, self._cancelled, self._errors))
+        if self.running:
+            self._read()
+            self.running = False
+            self._on_end(code, crashed, self._cancelled, self._errors)
 
 
 def _bytes(array) -> bytes:

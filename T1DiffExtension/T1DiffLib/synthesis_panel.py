@@ -22,7 +22,7 @@ class SynthesisPanel(StepPanel):
     def __init__(self, panel):
         super().__init__(panel)
         self._report = None
-        self._probe = None
+        self._probe = EngineProcess(panel.environment, panel.program)
         ui = self.ui
         ui.synthesizeButton.connect("clicked()", self._on_synthesize)
         ui.modelButton.connect("clicked()", self._on_choose_model)
@@ -43,9 +43,7 @@ class SynthesisPanel(StepPanel):
             self.look()
 
     def close(self):
-        if self._probe is not None:
-            self._probe.abandon()
-            self._probe = None
+        self._probe.abandon()
 
     def look(self) -> None:
         """Finds out, in a process of its own, what torch sees on this computer."""
@@ -54,13 +52,11 @@ class SynthesisPanel(StepPanel):
         if not there:
             self._take(dependencies.Report(packages, dependencies.Torch(problem=_("it is not installed"))))
             return
-        if self._probe is not None:
+        if self._probe.running:
             return
-        self._probe = EngineProcess(self.panel.environment, self.panel.program)
         self._probe.start_plain(["-c", dependencies._PROBE], lambda *told: self._on_probed(packages, *told))
 
     def _on_probed(self, packages, code, out, err):
-        self._probe = None
         self._take(dependencies.Report(packages, dependencies.told(code, out, err)))
 
     def _take(self, report):

@@ -50,7 +50,7 @@ class T1DiffPanel(VTKObservationMixin):
         self._gui_tag = None
         self.states = {}
         self._timer = qt.QTimer()
-        self._timer.singleShot = True
+        self._timer.setSingleShot(True)
         self._timer.setInterval(_SETTLE_MS)
         self._timer.connect("timeout()", self.refresh)
         self.cine, self.phases = CinePanel(self), PhasesPanel(self)

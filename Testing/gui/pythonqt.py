@@ -103,6 +103,8 @@ class Wrapped:
 
     def __setattr__(self, name, value):
         name = "objectName" if name == "name" else name
+        if isinstance(self._qt, QtCore.QTimer) and name == "singleShot":
+            raise AttributeError("QTimer.singleShot is the static function in Slicer; call setSingleShot")
         if not self._is_property(name):
             raise AttributeError(f"{type(self._qt).__name__} has no property {name!r}")
         if not self._qt.setProperty(name, unwrap(value)):

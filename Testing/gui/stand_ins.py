@@ -99,6 +99,7 @@ class qMRMLNodeComboBox(QtWidgets.QComboBox):
     nodeTypes = QtCore.Property("QStringList", lambda s: s._types, lambda s, v: setattr(s, "_types", list(v)))
     noneEnabled = QtCore.Property(bool, lambda s: s._none, lambda s, v: setattr(s, "_none", v))
     noneDisplay = QtCore.Property(str, lambda s: s._none_text, lambda s, v: setattr(s, "_none_text", v))
+    showChildNodeTypes = QtCore.Property(bool, lambda s: False, lambda s, v: None)
     addEnabled = QtCore.Property(bool, lambda s: False, lambda s, v: None)
     removeEnabled = QtCore.Property(bool, lambda s: False, lambda s, v: None)
 
