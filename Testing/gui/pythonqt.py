@@ -107,6 +107,7 @@ class Wrapped:
             raise AttributeError("QTimer.singleShot is the static function in Slicer; call setSingleShot")
         if not self._is_property(name):
             raise AttributeError(f"{type(self._qt).__name__} has no property {name!r}")
+        value = list(value) if isinstance(value, tuple) else value
         if not self._qt.setProperty(name, unwrap(value)):
             raise AttributeError(f"{type(self._qt).__name__}.{name} cannot be set to {value!r}")
 

@@ -1,4 +1,4 @@
-"""The child process behind long work: what it prints in pieces, how it ends, and that it can be used again."""
+"""The child process behind long work: what it prints in pieces, how it ends, that it can be used again."""
 
 from __future__ import annotations
 
