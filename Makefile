@@ -31,7 +31,7 @@ bench: $(STAMP)
 	$(BIN)/python -m pytest -q -o python_files='bench_*.py' Testing/benchmark
 
 lint: $(STAMP)
-	$(BIN)/python -m ruff check T1DiffLogic Testing
+	$(BIN)/python -m ruff check T1DiffLogic T1DiffExtension Testing
 
 setup: $(STAMP)
 
@@ -40,6 +40,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "T1Diff needs Python 3.11, 3.12 or 3.13; set PYTHON=/path/to/python3."; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch --editable '.[batch,scene,test]'
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --only-binary :all: PySide6-Essentials \
+	|| echo "No PySide6 for this system: the tests of Slicer's panels will be skipped."
 	@touch $(STAMP)
 
 clean:

@@ -99,6 +99,9 @@ class PhasesPanel(StepPanel):
     def _on_find(self):
         if self.panel.running:
             return
+        question = _("The contours that you corrected will be replaced. Go on?")
+        if self.panel.review.corrected() and not host.confirm(question):
+            return
         session, output = self.session, self.panel.output_folder("contours")
         arguments = []
 

@@ -23,6 +23,7 @@ class ReviewPanel(StepPanel):
         super().__init__(panel)
         self._editor = None
         self._watched = []
+        self._drawn_from = ""
         ui = self.ui
         ui.reviewEdButton.connect("clicked()", self._on_which)
         ui.reviewEsButton.connect("clicked()", self._on_which)
@@ -65,7 +66,7 @@ class ReviewPanel(StepPanel):
             return
         try:
             self.ui.functionLabel.text = self._function()
-            self._draw_segments()
+            self._draw_segments(facts.stands)
         except StudyError as error:
             self.ui.functionLabel.text = str(error)
 
@@ -78,6 +79,8 @@ class ReviewPanel(StepPanel):
             self._editor = host.SegmentEditor(self.ui.editorFrame.layout())
         self._editor.edit(self.session.segmentation(self.which), self.session.frame)
         self._editor.enter()
+        for which in ("ed", "es"):
+            _as_outlines(self.session.segmentation(which))
         watch = [
             (self.session.segmentation(w).GetSegmentation(), event)
             for w in ("ed", "es")
@@ -160,29 +163,35 @@ class ReviewPanel(StepPanel):
         text = _("EF {ef}   EDV {edv:.0f} mL   ESV {esv:.0f} mL   LV mass {mass:.0f} g").format(
             ef=ef, edv=found["edv_ml"], esv=found["esv_ml"], mass=found["mass_g"]
         )
-        changed = [name for name in (_("ED"), _("ES")) if self._corrected(name.lower())]
-        return text + ("\n" + _("Corrected: {what}").format(what=", ".join(changed)) if changed else "")
+        changed = ", ".join(which.upper() for which in self.corrected())
+        return text + ("\n" + _("Corrected: {what}").format(what=changed) if changed else "")
+
+    def corrected(self) -> list[str]:
+        """'ed' and 'es', where the contours differ from those that were found."""
+        return [which for which in ("ed", "es") if self._corrected(which)]
 
     def _corrected(self, which) -> bool:
         found, phase = self.session.found, getattr(self.session.parameters, which, -1)
         if found is None or phase < 0:
             return False
-        return bool((self.session.reviewed(which) != found["labels"][:, phase]).any())
+        try:
+            return bool((self.session.reviewed(which) != found["labels"][:, phase]).any())
+        except StudyError:
+            return True
 
-    def _draw_segments(self):
+    def _draw_segments(self, stands):
         from T1DiffLogic.scene.display import add_aha_preview
 
-        if not self.ui.showAhaCheck.checked:
-            return
         session = self.session
+        there = session.nodes.get(_MARKS)
+        if not self.ui.showAhaCheck.checked or (there is not None and stands == self._drawn_from):
+            return
         nodes = add_aha_preview(
-            session.cine,
-            session.reviewed("ed"),
-            session.insertions(),
-            session.scene,
-            session.nodes.get(_MARKS),
+            session.cine, session.reviewed("ed"), session.insertions(), session.scene, there
         )
         session.nodes.set_many(nodes, REVIEW)
+        self._drawn_from = stands
+        self.follow(self.panel.phases.phase)
 
     def _show_segments(self, on):
         marks = self.session.nodes.get(_MARKS)
@@ -194,6 +203,14 @@ class ReviewPanel(StepPanel):
             elif marks is not None and composite.GetLabelVolumeID() == marks.GetID():
                 shown = result is not None and self.session.parameters.hatching
                 composite.SetLabelVolumeID(result.GetID() if shown else None)
+
+
+def _as_outlines(segmentation) -> None:
+    """Contours as lines: a filled wall would hide the border that is to be judged."""
+    display = segmentation.GetDisplayNode()
+    display.SetVisibility2DFill(False)
+    display.SetVisibility2DOutline(True)
+    display.SetSliceIntersectionThickness(2)
 
 
 def _set_visible(node, visible) -> None:

@@ -131,7 +131,7 @@ def new_scene(temporary: Path) -> None:
     slicer.app.layoutManager().follow(scene)
 
 
-def wait_for(condition, seconds: float = 120.0) -> None:
+def wait_for(condition, seconds: float = 600.0) -> None:
     """Runs the event loop until `condition()`; fails on an error in a slot or after `seconds`."""
     end = time.monotonic() + seconds
     while not condition():
