@@ -18,7 +18,7 @@ CURVE_VIEW, SCATTER_VIEW, AGREEMENT_VIEW, TABLE_VIEW = (
     "T1DiffAgreement",
     "T1DiffTable",
 )
-CINE_LAYOUT, RESULT_LAYOUT, COMPARE_LAYOUT = 17201, 17202, 17203
+IMAGE_LAYOUT, CINE_LAYOUT, RESULT_LAYOUT, COMPARE_LAYOUT = 17200, 17201, 17202, 17203
 """Ids of our layouts; Slicer's own are below 100 and other extensions count from 500."""
 
 _COLOURS = {"Red": "#F34A33", "Yellow": "#EDD54C", "Green": "#6EB04B"}
@@ -49,6 +49,7 @@ def _split(direction: str, *items: str) -> str:
 
 
 _LAYOUTS = {
+    IMAGE_LAYOUT: _split("vertical", _item(_slice("Red"))),
     CINE_LAYOUT: _split("vertical", _item(_slice("Red"), 700), _item(_view("Plot", CURVE_VIEW), 300)),
     RESULT_LAYOUT: _split("vertical", _item(_slice("Red"), 650), _item(_view("Table", TABLE_VIEW), 350)),
     COMPARE_LAYOUT: _split(

@@ -58,7 +58,7 @@ class PhasesPanel(StepPanel):
     def show_cine(self):
         """Shows the study's cine in the views, in its own plane."""
         self._watch(self.session.browser)
-        host.show_layout(host.CINE_LAYOUT)
+        host.show_layout(host.IMAGE_LAYOUT)  # show_curve makes room for the curve, once there is one
         frame = self.session.frame
         if frame is None:
             return
@@ -83,6 +83,7 @@ class PhasesPanel(StepPanel):
             times = self.session.cine.trigger_ms.mean(axis=0)
             nodes = add_area_curve(times, found.area_mm2, found.ed, found.es, self.session.scene)
             self.session.nodes.set_many(nodes, "curve.")
+            host.show_layout(host.CINE_LAYOUT)
         host.show_chart(self.session.scene, host.CURVE_VIEW, self.session.nodes.get("curve.area_chart"))
 
     def go_to(self, phase: int) -> None:
