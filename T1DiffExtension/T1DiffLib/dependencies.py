@@ -23,7 +23,7 @@ TORCH = "torch"
 PROBE_SECONDS = 180
 """The first import of torch from a cold disk takes most of a minute on some machines."""
 
-_PROBE = """
+PROBE = """
 import json, torch
 x = torch.ones(2, 2) @ torch.ones(2, 2)
 assert float(x.sum()) == 8.0
@@ -157,7 +157,7 @@ def installed_packages(wanted=None) -> tuple[Package, ...]:
 
 def probe_torch(executable: str | None = None, timeout: float = PROBE_SECONDS) -> Torch:
     """Import torch in a process of its own and compute a little with it."""
-    command = [executable or paths.python_executable(), "-c", _PROBE]
+    command = [executable or paths.python_executable(), "-c", PROBE]
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=timeout, env=paths.child_environment(),

@@ -54,7 +54,7 @@ class SynthesisPanel(StepPanel):
             return
         if self._probe.running:
             return
-        self._probe.start_plain(["-c", dependencies._PROBE], lambda *told: self._on_probed(packages, *told))
+        self._probe.start_plain(["-c", dependencies.PROBE], lambda *told: self._on_probed(packages, *told))
 
     def _on_probed(self, packages, code, out, err):
         self._take(dependencies.Report(packages, dependencies.told(code, out, err)))

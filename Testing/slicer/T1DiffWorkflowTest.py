@@ -39,7 +39,8 @@ class T1DiffWorkflowTest(unittest.TestCase):
     def test_every_control_has_a_tooltip(self):
         kinds = {"QPushButton", "QComboBox", "QSpinBox", "QDoubleSpinBox", "QCheckBox", "QLineEdit"}
         controls = [c for c in vars(self.widget.panel.ui).values() if hasattr(c, "className")]
-        named = [control for control in controls if control.className() in kinds]
+        # Qt gives the line edit inside its spin boxes a name of its own
+        named = [c for c in controls if c.className() in kinds and not c.objectName.startswith("qt_")]
         self.assertGreater(len(named), 10)
         for control in named:
             self.assertTrue(control.toolTip, f"{control.objectName} has no tooltip")
