@@ -143,7 +143,8 @@ class DigitalScan:
     def _coil_fields(self, channels: int) -> torch.Tensor:
         """Fields that vary over COIL_MM, whatever the field of view."""
         n = self.planes.size
-        cells = (self.planes.pixel * n / COIL_MM).round().clamp_min(1) - 2  # a field of c cells has c + 3 nodes
+        # a field of c cells has c + 3 nodes
+        cells = (self.planes.pixel * n / COIL_MM).round().clamp_min(1) - 2
         if self._shared:
             return self._field(channels, int(cells.mean().round()))
         each = zip(self._generators, cells.int().tolist())

@@ -14,7 +14,6 @@ import torch.multiprocessing as mp
 
 from ..phantom.draws import SEEDS
 
-
 WIDE_EVERY = 3
 """One rendered batch in so many is of the wide distribution."""
 
