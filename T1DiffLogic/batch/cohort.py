@@ -16,7 +16,7 @@ from pydicom.filereader import read_partial
 from pydicom.tag import Tag
 from pydicom.uid import UID
 
-from ..dicom.files import without_identifiers
+from ..dicom.files import printable, without_identifiers
 from ..errors import StudyError
 from ..outputs import STAGE
 from ..study_files import CINE_SUFFIX
@@ -94,9 +94,8 @@ def find_studies(
             if _is_cine_volume(folder / name):
                 place = (PurePosixPath(relative) / name).as_posix()
                 part, state = (relative, (name,)), _state(folder, (name,))
-                volumes.append(
-                    FoundStudy(_key(f"file {place}"), place, place, (part,), True, _key(state, 64))
-                )
+                key, label = _key(f"file {place}"), printable(place)
+                volumes.append(FoundStudy(key, label, place, (part,), True, _key(state, 64)))
         looked_at += len(names)
         if seen:
             seen(looked_at)
@@ -185,12 +184,12 @@ def _studies_of(folder: Path, relative: str, names: list[str]) -> Iterator[tuple
         # images that lost their UID among those of one study are read with it, as of a folder by itself
         by_uid = {next(uid for uid in by_uid if uid): []}
     if not by_uid and damaged:
-        yield _key(f"folder {relative}"), None, relative
+        yield _key(f"folder {relative}"), None, printable(relative)
     for uid, own in by_uid.items():
         key = _key(f"study {uid}" if uid else f"folder {relative}")
         # what cannot be told apart goes to each study of the folder, which will note it or refuse
         files = None if len(by_uid) == 1 else tuple(sorted(own + rest))
-        yield key, files, without_identifiers(relative, headers[uid])
+        yield key, files, without_identifiers(printable(relative), headers[uid])
 
 
 def _identified(path: Path) -> tuple[str, str, pydicom.Dataset | None]:

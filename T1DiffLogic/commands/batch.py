@@ -94,11 +94,12 @@ def what_is_left(result, summary: Path) -> str:
 def list_studies(args, reporter) -> None:
     """Shows the studies with their place on disk, which no written file holds."""
     from ..batch.cohort import find_studies
+    from ..dicom.files import printable
 
     studies, problems = find_studies(args.cohort.resolve(), args.output.resolve())
     for study in studies:
         reporter.event("study", study=study.name, place=study.place)
-        reporter.say(f"{study.name}  {study.place or '.'}")
+        reporter.say(f"{study.name}  {printable(study.place) or '.'}")
     for problem in problems:
         reporter.say(f"not searched: {problem}")
 

@@ -78,6 +78,11 @@ def without_identifiers(text: str, header: Dataset) -> str:
     return text
 
 
+def printable(name: str) -> str:
+    """A file name that can be written anywhere: undecodable bytes and control characters become '?'."""
+    return re.sub(r"[\x00-\x1f\x7f]", "?", name.encode("utf-8", "replace").decode("utf-8"))
+
+
 def find_images(path) -> Listing:
     """Every DICOM image at or below `path`, whatever the nesting, names and extensions.
 
@@ -97,7 +102,7 @@ def find_images(path) -> Listing:
         candidates = _files_below(path) if selected is None else [path / name for name in selected]
     images, unreadable, others = [], [], 0
     for candidate in candidates:
-        name = str(candidate.relative_to(root))
+        name = printable(str(candidate.relative_to(root)))
         try:
             image = _read_header(candidate, name)
         # A file from elsewhere can break the parser in any way; each way means the same to the user.

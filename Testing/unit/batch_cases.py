@@ -26,13 +26,13 @@ def write_image(path: Path, study: str = "", patient: str = "PAT-0815", name: st
     """A 4 × 4 MR image of the study with the UID made from `study` ("" leaves the UID out)."""
     meta = FileMetaDataset()
     meta.TransferSyntaxUID, meta.MediaStorageSOPClassUID = ExplicitVRLittleEndian, MR
-    meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=[str(path)])
+    meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=[ascii(path)])
     data = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
     data.SOPClassUID, data.SOPInstanceUID = MR, meta.MediaStorageSOPInstanceUID
     data.PatientID, data.PatientName = patient, name
     if study:
-        data.StudyInstanceUID = generate_uid(entropy_srcs=[study])
-    data.SeriesInstanceUID = generate_uid(entropy_srcs=[study, "series"])
+        data.StudyInstanceUID = generate_uid(entropy_srcs=[ascii(study)])
+    data.SeriesInstanceUID = generate_uid(entropy_srcs=[ascii(study), "series"])
     data.Rows = data.Columns = 4
     data.BitsAllocated = data.BitsStored = 16
     data.HighBit, data.PixelRepresentation, data.SamplesPerPixel = 15, 0, 1

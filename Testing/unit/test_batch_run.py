@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
@@ -325,6 +326,15 @@ def test_formulas_in_names_reach_no_spreadsheet(tmp_path):
     cohort_of(tmp_path / "cohort", "=HYPERLINK(1)")
     batch(tmp_path)
     assert list(rows(tmp_path / "out")) == ["'=HYPERLINK(1)"]
+
+
+def test_names_that_are_no_text_are_written_all_the_same(tmp_path):
+    """A folder named in Latin-1, as old archives have them, and one with a line break."""
+    cohort_of(tmp_path / "cohort", os.fsdecode(b"M\xfcller"), "two\nlines", os.fsdecode(b"bad_\xe9"))
+    result = batch(tmp_path)
+    assert (result.ok, result.failed) == (2, 1)
+    assert set(rows(tmp_path / "out")) == {"M?ller", "two?lines", "bad_?"}
+    assert "two\n" not in (tmp_path / "out" / "batch.log").read_text(encoding="utf-8")
 
 
 def test_time_left_follows_the_pace_of_the_last_studies():
