@@ -17,6 +17,10 @@ MIN_CHANGE = 0.03
 by more than 97 % between ED and ES. An akinetic segment or an ejection fraction of 20 % still moves
 its slice by more (area change about 14 %, translation of a millimetre or two); a frozen image does not."""
 
+LEFT_SHARE = 0.3
+"""The base descends by 10 to 15 mm in systole; a slice whose LV at ES is smaller than this share of that
+at ED then shows the atrium or the aortic root, and no motion of a wall can be read from it."""
+
 BORDER_PIXELS = 1
 """LV within this of the image edge has been cut off by the field of view."""
 
@@ -28,13 +32,14 @@ MAX_FAR = 1.0
 
 NO_LV = "no LV found"
 NO_MOTION = "no motion between ED and ES"
+BASE_LEFT = "the LV base has left the slice at end-systole"
 FAR_FROM_TRAINING = "intensities are far from those of the training images"
 AT_BORDER = "the LV touches the border of the field of view"
 OPEN_RING = "the myocardial ring is open (basal outflow)"
 IMPLAUSIBLE_AREA = "the LV area is implausible"
 NO_INSERTION = "no RV insertion point on any slice, AHA segments not assigned; give --rv-insertions"
 
-LEFT_OUT = frozenset({NO_LV, NO_MOTION, FAR_FROM_TRAINING})
+LEFT_OUT = frozenset({NO_LV, NO_MOTION, BASE_LEFT, FAR_FROM_TRAINING})
 """Flags with which a slice is not judged and gets no map."""
 
 
@@ -65,6 +70,8 @@ def slice_flags(
             curve = None if cavity_mm2 is None else cavity_mm2[s]
             if not _moves(labels_ed[s], labels_es[s], curve):
                 flags.append(NO_MOTION)
+            elif _lv(labels_es[s]).sum() < LEFT_SHARE * lv.sum():
+                flags.append(BASE_LEFT)
             edge = np.ones(lv.shape, dtype=bool)
             edge[BORDER_PIXELS:-BORDER_PIXELS, BORDER_PIXELS:-BORDER_PIXELS] = False
             if (lv & edge).any():

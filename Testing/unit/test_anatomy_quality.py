@@ -78,3 +78,12 @@ def test_implausible_area_and_missing_insertions_are_told():
     flags, judged = quality.slice_flags(ed, es, GEOMETRIES, LEVELS, insertions=np.full((3, 2, 2), np.nan))
     assert quality.IMPLAUSIBLE_AREA in flags[0] and quality.IMPLAUSIBLE_AREA in flags[2]
     assert flags[1] == (quality.NO_INSERTION,) and judged.all()
+
+
+def test_a_slice_that_the_base_leaves_in_systole_is_left_out():
+    """At ES it shows the atrium, of which a rim may pass for wall: there is no motion to read."""
+    ed = stack(ring(14), ring(24), ring(25))
+    es = stack(ring(6, 12), ring(15, 14), np.zeros(SHAPE))
+    es[2, 40:55, 40:55] = LV_MYOCARDIUM
+    flags, judged = quality.slice_flags(ed, es, GEOMETRIES, LEVELS)
+    assert flags == ((), (), (quality.BASE_LEFT,)) and list(judged) == [True, True, False]
