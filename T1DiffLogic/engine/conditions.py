@@ -37,7 +37,8 @@ def muscle_window(cine: Tensor, soft_ed: Tensor) -> Tensor:
     `soft_ed` (B,4,H,W) is the mean signal inside the myocardium, away from blood and lung; without a
     myocardium, half the blood's.
     """
-    weight = -F.max_pool2d(-soft_ed[:, 2:3].float(), 3, 1, 1)[:, 0]
+    # cut at one half, so that labels handed back give what the probabilities did
+    weight = -F.max_pool2d(-(soft_ed[:, 2:3] > 0.5).float(), 3, 1, 1)[:, 0]
     total = (weight * cine[:, 0].float()).sum((1, 2)) + 0.5 * 8
     reference = (total / (weight.sum((1, 2)) + 8)).clamp_min(0.05)
     window = cine / reference[:, None, None, None] - 1

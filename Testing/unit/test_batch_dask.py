@@ -58,6 +58,11 @@ def whole(output: Path) -> bool:
     return True
 
 
+def heed_interrupts():
+    """What a shell starts in the background ignores Ctrl-C, and so would all that these tests start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def started(tmp_path):
     """start(*argv): a program as a process group of its own, as a shell would start it."""
@@ -65,7 +70,13 @@ def started(tmp_path):
 
     def start(*argv):
         process = subprocess.Popen(
-            argv, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+            argv,
+            env=ENV,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+            preexec_fn=heed_interrupts,
         )
         processes.append(process)
         return process

@@ -354,7 +354,7 @@ def test_pixels_without_weight_teach_nothing():
     other = losses(model, weight=weight, target=wild)
     for name in ("loss", "diffusion", "mean"):
         torch.testing.assert_close(plain[name], other[name])
-    assert losses(model, weight=torch.ones_like(weight), target=wild)["loss"] > plain["loss"] * 1.05
+    assert losses(model, weight=torch.ones_like(weight), target=wild)["loss"] > plain["loss"] * 1.02
 
 
 def test_weights_are_relative():

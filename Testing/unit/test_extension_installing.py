@@ -7,8 +7,6 @@ from pathlib import Path
 
 import extension_path  # noqa: F401
 import pytest
-import T1DiffLib
-from T1DiffLib import dependencies
 from T1DiffLib.dependencies import Package, Report, Torch
 
 OWN = (
@@ -55,14 +53,16 @@ def within(monkeypatch):
         monkeypatch.setitem(sys.modules, "slicer.packaging", packaging)
         monkeypatch.setitem(sys.modules, "PyTorchUtils", utilities)
         monkeypatch.delitem(sys.modules, "T1DiffLib.installing", raising=False)
-        monkeypatch.delattr(T1DiffLib, "installing", raising=False)
-        monkeypatch.setattr(dependencies, "examine", lambda: "looked again")
-        return importlib.import_module("T1DiffLib.installing")
+        # reloading, which other tests do, makes T1DiffLib anew: what is imported now is what counts
+        monkeypatch.delattr(importlib.import_module("T1DiffLib"), "installing", raising=False)
+        installing = importlib.import_module("T1DiffLib.installing")
+        monkeypatch.setattr(installing.dependencies, "examine", lambda: "looked again")
+        return installing
 
     yield load
     # what was imported belongs to this stand-in alone; what was there before comes back
     sys.modules.pop("T1DiffLib.installing", None)
-    vars(T1DiffLib).pop("installing", None)
+    vars(importlib.import_module("T1DiffLib")).pop("installing", None)
 
 
 def torch_utilities(install):

@@ -82,7 +82,12 @@ def test_stopping_it_stops_the_batch(interpreter, tmp_path):
         "from T1DiffLib import run_batch\n"
         f"run_batch.run(['c', '-o', 'o'], {child!r})\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stderr=subprocess.DEVNULL,
+        # the tests may run in the background, where a shell has Ctrl-C ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     pid_file = Path(tmp_path / "pid")
     limit = time.monotonic() + 30
     while not (pid_file.is_file() and pid_file.read_text().strip()) and time.monotonic() < limit:

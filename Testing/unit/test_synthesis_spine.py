@@ -135,10 +135,11 @@ def test_own_masks_handed_back_barely_move_the_map_and_corrected_ones_do(synthes
             half[s, :, int(columns.mean()) :] = True
     corrected[half] = masks.labels_ed[half]
     changed = synthesize(cine, replace(OPTIONS, labels_es=corrected))
-    moved = np.abs(changed.t1_ms - synthesis.t1_ms)
+    moved = changed.t1_ms - synthesis.t1_ms
     where = wall(synthesis) & wall(changed)
-    assert moved[where].mean() > 2 * barely
-    assert moved[where & half].mean() > moved[where & ~half].mean()
+    # a wall that does not thicken looks more like an infarct, and only there
+    assert moved[where & half].mean() > 1.5 * barely
+    assert np.abs(moved[where & half]).mean() > 2 * np.abs(moved[where & ~half]).mean()
 
 
 def test_given_phases_are_taken(cine):
