@@ -31,6 +31,9 @@ from ..synthesis import synthesize
 from .controls import plausible, training_means
 from .records import FAILURES, PATIENTS, SEGMENTS, append, read, resume
 
+REMOTE_SHARE = 0.05
+"""A segment is remote when less than this share of it is infarcted."""
+
 INFARCTED_SHARE = 0.15
 """A segment is infarcted when this share of its pixels is more than half infarct core."""
 
@@ -135,9 +138,6 @@ def summary(rows: list[dict], patients: list[dict], failed: int, means: np.ndarr
     def column(name, where=None):
         return np.array([float(r[name]) for r in rows if where is None or where(r)])
 
-    def correlation(a, b):
-        return float(np.corrcoef(a, b)[0, 1]) if len(a) > 2 else None
-
     def infarcted(r):
         return int(r["infarcted_patient"]) == 1
 
@@ -156,14 +156,12 @@ def summary(rows: list[dict], patients: list[dict], failed: int, means: np.ndarr
         "infarct_segments": int(scar.sum()),
         "segment_auc": _auc(synthetic[scar], synthetic[remote]),
         "segment_auc_native_repeat": _auc(column("repeat_ms")[scar], column("repeat_ms")[remote]),
-        "segment_r_infarcted": correlation(column("synthetic_ms", infarcted), column("native_ms", infarcted)),
-        "segment_r_infarcted_one_sample": correlation(
+        "segment_r_infarcted": _r(column("synthetic_ms", infarcted), column("native_ms", infarcted)),
+        "segment_r_infarcted_one_sample": _r(
             column("synthetic1_ms", infarcted), column("native_ms", infarcted)
         ),
-        "segment_r_infarcted_repeat": correlation(
-            column("repeat_ms", infarcted), column("native_ms", infarcted)
-        ),
-        "segment_r_all": correlation(synthetic, native),
+        "segment_r_infarcted_repeat": _r(column("repeat_ms", infarcted), column("native_ms", infarcted)),
+        "segment_r_all": _r(synthetic, native),
         "segment_mae_ms": float(error),
         "segment_mae_one_sample_ms": float(np.abs(one - native).mean()),
         "segment_mae_best_constant_ms": float(constant_error),
@@ -174,11 +172,58 @@ def summary(rows: list[dict], patients: list[dict], failed: int, means: np.ndarr
         "ed_within_1": float((ed <= 1).mean()),
         "es_within_2": float((es <= 2).mean()),
     }
+    figures |= _apart_from_the_person(rows)
     for name in patients[0]:
         if name.startswith(("dice", "wall")):
             known = [float(p[name]) for p in patients if p[name] != ""]
             figures[name] = float(np.mean(known)) if known else None
     return {k: round(v, 4) if isinstance(v, float) else v for k, v in figures.items()}
+
+
+def _apart_from_the_person(rows: list[dict]) -> dict:
+    """What remains when a person's own remote T1, which no cine shows, is set aside.
+
+    segment_r_within_*     R of the segments within each infarcted patient
+    remote_sd_ms           SD between patients of the remote level: the median of the native segments
+                           with less than 5 % infarct
+    own_remote_*           the synthetic map, its remote level set to the patient's measured one
+    population_remote_*    the measured map itself, its remote level set to the mean of the patients'
+    slope                  of synthetic on native;  within_interval  |error| ≤ 1.64 uncertainty, a share
+    """
+    columns = "seed infarcted_patient native_ms synthetic_ms infarct_share uncertainty_ms"
+    seed, infarcted, native, synthetic, share, doubt = (
+        np.array([float(r[name]) for r in rows]) for name in columns.split()
+    )
+    own, population = synthetic.copy(), native.copy()
+    within, levels = [], {}
+    for patient in np.unique(seed):
+        mine = seed == patient
+        if infarcted[mine].any() and mine.sum() > 2:
+            within.append(np.corrcoef(synthetic[mine], native[mine])[0, 1])
+        remote = mine & (share < REMOTE_SHARE)
+        if remote.any():
+            levels[patient] = np.median(native[remote])
+            own[mine] += levels[patient] - np.median(synthetic[remote])
+    centre = np.mean(list(levels.values())) if levels else 0.0
+    for patient, level in levels.items():
+        population[seed == patient] += centre - level
+    sick = infarcted > 0
+    constant = np.abs(native - np.median(native)).mean()
+    return {
+        "segment_r_within_median": float(np.median(within)) if within else None,
+        "segment_r_within_mean": float(np.mean(within)) if within else None,
+        "remote_sd_ms": float(np.std(list(levels.values()), ddof=1)) if len(levels) > 1 else None,
+        "own_remote_mae_over_best_constant": float(np.abs(own - native).mean() / constant),
+        "own_remote_r_infarcted": _r(own[sick], native[sick]),
+        "population_remote_mae_over_best_constant": float(np.abs(population - native).mean() / constant),
+        "population_remote_r_infarcted": _r(population[sick], native[sick]),
+        "slope": float(np.polyfit(native, synthetic, 1)[0]),
+        "within_interval": float((np.abs(synthetic - native) <= 1.64 * doubt).mean()),
+    }
+
+
+def _r(a: np.ndarray, b: np.ndarray) -> float | None:
+    return float(np.corrcoef(a, b)[0, 1]) if len(a) > 2 else None
 
 
 def _auc(positive: np.ndarray, negative: np.ndarray) -> float | None:

@@ -101,10 +101,13 @@ def test_a_patient_without_judged_pixels_has_no_error_rather_than_nan(tmp_path):
     for seed, error_ms, ed in ((1, None, 0), (2, 50.0, 2)):
         row = {"seed": seed, "wall_rmse_ms": error_ms, "ed_error": ed, "es_error": 0}
         records.append(tmp_path / "patients.csv", [row])
-    columns = "segment native_ms synthetic_ms synthetic1_ms repeat_ms infarct_share infarcted_patient"
+    columns = (
+        "segment native_ms synthetic_ms synthetic1_ms repeat_ms infarct_share infarcted_patient seed "
+        "uncertainty_ms"
+    )
     segments = [
         dict(zip(columns.split(), values))
-        for values in [(1, 1200, 1210, 1230, 1205, 0, 1), (2, 1400, 1370, 1440, 1390, 0.5, 1)]
+        for values in [(1, 1200, 1210, 1230, 1205, 0, 1, 1, 9), (2, 1400, 1370, 1440, 1390, 0.5, 1, 1, 9)]
     ]
     means = np.array([1250.0, 1190.0, 1200.0, *[0.0] * 14])
     figures = summary(segments, records.read(tmp_path / "patients.csv"), 3, means)
@@ -114,6 +117,32 @@ def test_a_patient_without_judged_pixels_has_no_error_rather_than_nan(tmp_path):
     assert figures["segment_auc"] == 1 and figures["segment_r_infarcted"] is None, "two points say nothing"
     with pytest.raises(StudyError, match="failures.csv"):
         summary([], [], 2, means)
+
+
+def test_the_persons_own_remote_level_is_set_aside():
+    """Two patients 100 ms apart whose infarcts the map finds and half of whose height it gives."""
+    rows = []
+    for seed, level in ((1, 1150), (2, 1250)):
+        for segment in range(1, 17):
+            infarct = 200 if segment > 12 else 0
+            noise = (-1) ** segment
+            rows.append(
+                {
+                    "seed": seed, "segment": segment, "infarcted_patient": 1, "uncertainty_ms": 60,
+                    "native_ms": level + infarct + noise, "synthetic_ms": 1200 + infarct / 2 + noise,
+                    "synthetic1_ms": 1200, "repeat_ms": level, "infarct_share": infarct / 200,
+                }
+            )  # fmt: skip
+    figures = summary(rows, [{"ed_error": 0, "es_error": 0}], 0, np.full(17, 1200.0))
+    assert figures["segment_r_within_median"] > 0.999 > 0.9 > figures["segment_r_infarcted"]
+    # level (SD 50) + infarct (SD 87) against level + half of it
+    assert figures["own_remote_r_infarcted"] == pytest.approx(0.945, abs=0.002)
+    assert figures["remote_sd_ms"] == pytest.approx(70.71, abs=0.1)
+    constant = figures["segment_mae_best_constant_ms"]
+    assert figures["own_remote_mae_over_best_constant"] == pytest.approx(25 / constant, abs=1e-3)
+    assert figures["population_remote_mae_over_best_constant"] == pytest.approx(50 / constant, abs=1e-3)
+    assert figures["population_remote_r_infarcted"] < 0.9
+    assert figures["within_interval"] == pytest.approx(28 / 32, abs=1e-3)
 
 
 def test_training_means_are_of_the_true_contours_and_kept(tmp_path):
