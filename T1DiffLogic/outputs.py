@@ -9,8 +9,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
-
 from . import nrrd_files, statistics
 from .errors import StudyError
 from .progress import silent
@@ -21,6 +19,7 @@ from .report.phases import write_phases
 from .report.table import write_segments
 from .stack_volume import RESAMPLED_NOTE
 from .study import BACKGROUND, RESEARCH_NOTICE, T1_SCALE_NOTICE, Cine, LVSegmentation, Synthesis
+from .study_files import plain_value
 
 RESULT = "result.json"
 STAGE = ".t1diff-"
@@ -184,17 +183,7 @@ def _roles(name: str, written: list[str]) -> dict[str, str]:
 
 def _json(value) -> str:
     """Strict JSON: NaN and infinity are errors of ours, not something to hand on."""
-    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False, default=_plain) + "\n"
-
-
-def _plain(value):
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, Path):
-        return str(value)
-    raise TypeError(f"{type(value).__name__} has no place in {RESULT}")
+    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False, default=plain_value) + "\n"
 
 
 class _Staged:

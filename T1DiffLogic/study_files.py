@@ -177,7 +177,7 @@ def _write(path, kind: str, arrays: dict, header: dict) -> None:
     """The archive under its final name only when it is whole."""
     path = Path(path)
     header = {"t1diff": kind, "format": _FORMAT, "notice": RESEARCH_NOTICE, **header}
-    text = json.dumps(header, ensure_ascii=False, default=_plain)
+    text = json.dumps(header, ensure_ascii=False, default=plain_value)
     temporary = None
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".t1diff-", delete=False) as handle:
@@ -192,14 +192,15 @@ def _write(path, kind: str, arrays: dict, header: dict) -> None:
         ) from error
 
 
-def _plain(value):
+def plain_value(value):
+    """NumPy values and paths as JSON has them, for json.dumps(default=…); TypeError for anything else."""
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):
         return value.tolist()
     if isinstance(value, Path):
         return str(value)
-    raise TypeError(f"{type(value).__name__} has no place in a study file")
+    raise TypeError(f"{type(value).__name__} has no place in a JSON file")
 
 
 class _Archive:
