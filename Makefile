@@ -39,7 +39,7 @@ setup: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "T1Diff needs Python 3.11, 3.12 or 3.13; set PYTHON=/path/to/python3."; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch --editable '.[batch,scene,test]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch --editable '.[batch,dicom,scene,test,train]'
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --only-binary :all: PySide6-Essentials \
 	|| echo "No PySide6 for this system: the tests of Slicer's panels will be skipped."
 	@touch $(STAMP)
