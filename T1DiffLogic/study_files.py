@@ -66,12 +66,13 @@ def read_t1_map(path) -> T1Map:
         return T1Map(archive["values_ms"], _geometries(archive), _sentences(archive.header["notes"]))
 
 
-def write_synthesis(synthesis: Synthesis, path) -> None:
-    """Write everything of `synthesis`, its cine and samples too, to `path` (conventionally *.synthesis.npz).
+def write_synthesis(synthesis: Synthesis, path, with_cine: bool = True) -> None:
+    """Write everything of `synthesis`, samples too, to `path` (conventionally *.synthesis.npz).
 
+    with_cine  False leaves the cine out, where it is kept elsewhere; reading then needs it
     Raises StudyError when it cannot be written.
     """
-    arrays, header = _cine_parts(synthesis.cine)
+    arrays, header = _cine_parts(synthesis.cine) if with_cine else ({}, {})
     masks, phases = synthesis.segmentation, synthesis.phases
     arrays |= {name: getattr(synthesis, name) for name in ("t1_ms", "sd_ms", "valid", "samples_ms", "aha")}
     arrays |= {"masks_ed": masks.ed, "masks_es": masks.es, "rv_insertions": masks.rv_insertions}
@@ -87,8 +88,11 @@ def write_synthesis(synthesis: Synthesis, path) -> None:
     _write(path, "synthesis", arrays, header)
 
 
-def read_synthesis(path) -> Synthesis:
-    """The Synthesis that `write_synthesis` wrote. StudyError when `path` is damaged or something else."""
+def read_synthesis(path, cine: Cine | None = None) -> Synthesis:
+    """The Synthesis that `write_synthesis` wrote. StudyError when `path` is damaged or something else.
+
+    cine  of the study, for a record that was written without it
+    """
     with _Archive(path, "synthesis") as archive:
         header = archive.header
         provenance = header["provenance"]
@@ -96,7 +100,7 @@ def read_synthesis(path) -> Synthesis:
             raise TypeError("provenance is no mapping")
         native = bool(header["native"])
         return Synthesis(
-            cine=_cine(archive),
+            cine=_cine(archive) if cine is None else cine,
             phases=CardiacPhases(
                 **{name: int(header["phases"][name]) for name in ("ed", "es", "count")},
                 area_mm2=archive["area_mm2"],

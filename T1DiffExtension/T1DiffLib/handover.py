@@ -13,6 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from T1DiffLogic.errors import StudyError
+
+from .kept_files import files_of, keep, kept, unpack
 from .session import RESULT, Session
 
 CINE_FILE, RECORD_FILE = "study.cine.npz", "synthesis.npz"
@@ -100,6 +103,7 @@ def take_synthesis(session: Session, output: Path, made_from: str) -> None:
     session.nodes.set_many(nodes, RESULT)
     session.parameters.madeFrom = made_from
     session.synthesis, session.result = synthesis, result
+    session.nodes.set(RESULT + "kept", keep(scene, "T1Diff result files", _kept_result(session, output)))
 
 
 def result_folder(session: Session) -> Path:
@@ -107,19 +111,34 @@ def result_folder(session: Session) -> Path:
     return session.folder() / "result"
 
 
-def recover_synthesis(session: Session) -> bool:
-    """Reads the record of a reopened scene again where its folder is still there; True when it is."""
-    from T1DiffLogic.errors import StudyError
+def _kept_result(session: Session, output: Path) -> dict[str, bytes]:
+    """What a saved scene keeps of a result: all but what the scene holds anyway, and no DICOM, which
+    names the patient."""
+    from T1DiffLogic.study_files import write_synthesis
+
+    slim = output.with_name("kept.synthesis.npz")
+    write_synthesis(session.synthesis, slim, with_cine=False)
+    files = files_of(output, without=(RECORD_FILE, "scene.mrb", "dicom"))
+    return files | {RECORD_FILE: slim.read_bytes()}
+
+
+def reopen_synthesis(session: Session) -> None:
+    """Takes up the result that a reopened scene keeps. StudyError when it is damaged."""
     from T1DiffLogic.study_files import read_synthesis
 
-    folder = Path(session.parameters.studyFolder or ".") / "result"
-    if session.synthesis is None and session.parameters.studyFolder and (folder / RECORD_FILE).is_file():
-        try:
-            session.synthesis = read_synthesis(folder / RECORD_FILE)
-            session.result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-        except (StudyError, OSError, ValueError):
-            session.synthesis = session.result = None
-    return session.synthesis is not None
+    node = session.nodes.get(RESULT + "kept")
+    if session.synthesis is not None or node is None:
+        return
+    folder, files = result_folder(session), kept(node)
+    try:
+        unpack(files, folder)
+        synthesis = read_synthesis(folder / RECORD_FILE, session.cine)
+        result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StudyError(
+            "the result in this scene is damaged or cannot be unpacked; synthesise again."
+        ) from error
+    session.synthesis, session.result = synthesis, result
 
 
 def labels_of_phases(volume, cine) -> np.ndarray:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import qt
 from slicer.i18n import tr as _
 
+from T1DiffLogic.errors import StudyError
+
 from . import handover, host, results
 from .parameters import ScarRule
 from .session import RESULT
@@ -29,7 +31,10 @@ class ResultsPanel(StepPanel):
     def open(self):
         self._shown = None
         if self.session.nodes.get(RESULT + "t1") is not None:
-            handover.recover_synthesis(self.session)
+            try:
+                handover.reopen_synthesis(self.session)
+            except StudyError as error:
+                self.panel.say(str(error))
             self.show()
 
     def close(self):
@@ -62,7 +67,7 @@ class ResultsPanel(StepPanel):
             return
         if not there:
             self.ui.scarLabel.text = _(
-                "The single samples of this map are not kept in the scene: the table stands as it was saved. "
+                "The single samples of this map are not in the scene: the table stands as it was saved. "
                 "Synthesise again to choose another scar rule."
             )
             return

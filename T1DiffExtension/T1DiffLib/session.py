@@ -6,6 +6,8 @@ the clinician edits, every time they are needed.
 
 from __future__ import annotations
 
+import io
+import json
 import tempfile
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import slicer
 from T1DiffLogic.errors import StudyError
 
 from . import workflow
+from .kept_files import keep, kept
 from .parameters import NodeBook, T1DiffParameterNode, model_settings, scripted_node
 
 STUDY, REVIEW, RESULT = "study.", "review.", "result."
@@ -124,9 +127,7 @@ class Session:
     def restore(self) -> None:
         """Take the network's contours and insertion points at ED and ES again."""
         if self.found is None:
-            raise StudyError(
-                "the network's contours are not kept in a saved scene; find them again in step 2."
-            )
+            raise StudyError("the network's contours are not in this scene; find them again in step 2.")
         for phase in (self.parameters.ed, self.parameters.es):
             self.labels[:, phase] = self.found["labels"][:, phase]
         self._show_review(None)
@@ -172,6 +173,31 @@ class Session:
         if points is None:
             points = rv_insertions(ed, self.cine.geometries)
         self.nodes.set_many(add_review(self.cine, ed, es, points, self.scene), REVIEW)
+        self.nodes.set(REVIEW + "kept", keep(self.scene, "T1Diff contours of all phases", self._contours()))
+
+    def _contours(self) -> dict[str, bytes]:
+        """Contours of all phases, as they were found and as they stand, for the saved scene."""
+        arrays = io.BytesIO()
+        np.savez(arrays, found=self.found["labels"], labels=self.labels)
+        slices = json.dumps(self.found["slices"], ensure_ascii=False)
+        return {"contours.npz": arrays.getvalue(), "slices.json": slices.encode("utf-8")}
+
+    def _reopen_contours(self) -> None:
+        node = self.nodes.get(REVIEW + "kept")
+        if node is None:
+            return
+        files = kept(node)
+        try:
+            arrays = np.load(io.BytesIO(files["contours.npz"]), allow_pickle=False)
+            found, labels = arrays["found"], arrays["labels"]
+            if not found.shape == labels.shape == self.cine.images.shape:
+                raise ValueError("of another cine")
+            self.found = {"labels": found, "slices": json.loads(files["slices.json"])}
+            self.labels = labels
+        except (KeyError, ValueError, OSError, EOFError) as error:
+            raise StudyError(
+                "the contours of all phases in this scene are damaged; find them again in step 2."
+            ) from error
 
     def area_curve(self):
         """study.CardiacPhases with the LV area curve, from the contours of all phases; None without them."""
@@ -245,7 +271,9 @@ class Session:
         browser = self.browser
         if browser is None or not self.nodes.all(STUDY + "cine"):
             return
+        self.parameters.studyFolder = ""  # a folder of the application that saved the scene
         self.cine = read_cine(self.nodes.all(STUDY + "cine"))
+        self._reopen_contours()
 
 
 def _own_nodes(sequences, scene) -> dict | None:

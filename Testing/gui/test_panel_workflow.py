@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -145,9 +148,11 @@ def test_whole_workflow(shown, host, patient_files, tmp_path, monkeypatch):
     assert not panel.states["results"].stale
     scene_file = tmp_path / "saved.mrb"
     assert slicer.util.saveScene(str(scene_file))
+    found, files = panel.session.found["labels"], Path(panel.session.parameters.studyFolder)
     slicer.mrmlScene.Clear()
     host.spin(300)
     assert shown.usable() == ["cine"] and panel.session.cine is None
+    shutil.rmtree(files)  # another day, another machine: all there is is the scene
     assert slicer.mrmlScene.ReadFromMRB(str(scene_file))
     host.spin(500)
     assert panel.session.cine.n_phases == 8
@@ -156,8 +161,22 @@ def test_whole_workflow(shown, host, patient_files, tmp_path, monkeypatch):
     np.testing.assert_array_equal(panel.session.reviewed("ed"), corrected)
     assert shown.usable() == ["cine", "phases", "review", "synthesis", "results"]
     assert not panel.states["results"].stale
-    assert panel.session.synthesis is not None, "the record lies in the study's folder still"
     assert (panel.session.reviewed("es") == LV_CAVITY).any()
+    again = panel.session.synthesis
+    np.testing.assert_array_equal(again.samples_ms, synthesis.samples_ms)
+    np.testing.assert_array_equal(panel.session.found["labels"], found)
+    assert panel.session.nodes.get("curve.area_chart") is not None and "Scar" in ui.scarLabel.text
+    np.testing.assert_array_equal(panel.session.reviewed("ed"), corrected)
+    ui.thresholdSpin.value = 1100
+    host.spin(400)
+    assert "1100 ms" in ui.scarLabel.text
+    host.click(ui.exportButton)
+    written = {p.name for p in (tmp_path / "exported" / "T1Diff_2").iterdir()}
+    assert {"report.html", "segments_scar_1100.csv", "t1_map.nrrd", "slicer_scene.mrb"} <= written
+    panel.open_step("review")
+    host.click(ui.restoreButton)
+    host.spin(400)
+    assert (panel.session.reviewed("ed")[0] > 0).any() and panel.states["results"].stale
 
 
 def views():
