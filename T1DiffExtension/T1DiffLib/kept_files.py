@@ -35,7 +35,7 @@ def kept(node) -> dict[str, bytes]:
         packed = base64.b64decode(node.GetText() or "", validate=True)
         with zipfile.ZipFile(io.BytesIO(packed)) as archive:
             entries = [entry for entry in archive.infolist() if not entry.is_dir()]
-            if sum(entry.file_size for entry in entries) > LARGEST_BYTES :
+            if sum(entry.file_size for entry in entries) > LARGEST_BYTES or not all(map(_inside, entries)):
                 raise ValueError("not what T1Diff keeps")
             return {entry.filename: archive.read(entry) for entry in entries}
     except (binascii.Error, ValueError, zipfile.BadZipFile, OSError, EOFError, RuntimeError) as error:
