@@ -199,6 +199,9 @@ class Session:
         if self.options.workers == 0:
             return ThisProcess(function)
         if find_spec("distributed") is None:
+            if self.options.workers is None and not self.options.scheduler:
+                self.say("Dask is not installed: one study after another, in this process")
+                return ThisProcess(function)
             raise StudyError(
                 "Dask is not installed; install t1diff with its extra 'batch', or work in one process with "
                 "--workers 0."

@@ -348,3 +348,14 @@ def test_time_left_follows_the_pace_of_the_last_studies():
     assert clock.left() == "1 h 00 min"
     now[0] += 3000.0
     assert clock.left() == "10 min"
+
+
+def test_without_dask_it_works_here_by_itself_and_says_so_unless_workers_were_asked_for(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(session, "find_spec", lambda _name: None)
+    cohort_of(tmp_path / "cohort", "one", "two")
+    assert batch(tmp_path, BatchOptions()).ok == 2
+    assert "Dask is not installed" in (tmp_path / "out" / "batch.log").read_text(encoding="utf-8")
+    with pytest.raises(StudyError, match="--workers 0"):
+        batch(tmp_path, BatchOptions(workers=2), out="other")
