@@ -1,7 +1,8 @@
 """A model on disk: a folder with `config.json` and `model.safetensors` in half precision.
 
-    {"format": 1, "kind": "t1diff" | "gf_unet", "architecture": {…}, "weights_sha256": "…", "metadata": {…}}
+    {"format": 1, "kind": "t1diff" | "gf_unet" | …, "architecture": {…}, "weights_sha256": "…", "metadata": {…}}
 
+The engine opens T1Diff and GF-UNet; other kinds are methods of the study, which `training.methods` opens.
 Never pickle: opening a model folder from a stranger must not run code. Weights come back as
 float32; what half precision costs is tested.
 """
@@ -29,7 +30,19 @@ NAMES = {"t1diff": "a T1Diff model", "gf_unet": "a GF-UNet segmenter"}
 
 
 def save(model: T1Diff | GFUNet, folder: str | Path, metadata: dict | None = None) -> Path:
-    """Writes the model folder and returns it; `metadata` (JSON values) says how it was made.
+    """Writes the model folder of T1Diff or GF-UNet and returns it; see `write`."""
+    if isinstance(model, T1Diff):
+        return write("t1diff", model.config.to_dict(), model, folder, metadata)
+    return write("gf_unet", model.config, model, folder, metadata)
+
+
+def write(
+    kind: str, architecture: dict, network: nn.Module, folder: str | Path, metadata: dict | None = None
+) -> Path:
+    """Writes the model folder of any network and returns it.
+
+    architecture  JSON values that build it again
+    metadata      JSON values that say how it was made
 
     `config.json` is written last, and each file in one move, so that an interrupted save never
     looks like a model. StudyError when weights are not finite or do not fit half precision.
@@ -37,8 +50,10 @@ def save(model: T1Diff | GFUNet, folder: str | Path, metadata: dict | None = Non
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     state = {}
-    for name, value in model.state_dict().items():
-        half = value.detach().to("cpu", torch.float16).contiguous()
+    for name, value in network.state_dict().items():
+        # a batch norm counts its batches in an integer
+        kept = torch.float16 if value.is_floating_point() else value.dtype
+        half = value.detach().to("cpu", kept).contiguous()
         if not half.isfinite().all():
             raise StudyError(
                 f"weights '{name}' are not finite in half precision; the training diverged, "
@@ -48,8 +63,8 @@ def save(model: T1Diff | GFUNet, folder: str | Path, metadata: dict | None = Non
     data = save_tensors(state)
     config = {
         "format": FORMAT,
-        "kind": "t1diff" if isinstance(model, T1Diff) else "gf_unet",
-        "architecture": model.config.to_dict() if isinstance(model, T1Diff) else model.config,
+        "kind": kind,
+        "architecture": architecture,
         "weights_sha256": hashlib.sha256(data).hexdigest(),
         "metadata": metadata or {},
     }
@@ -62,7 +77,7 @@ def save(model: T1Diff | GFUNet, folder: str | Path, metadata: dict | None = Non
 def read_config(folder: str | Path, kind: str | None = None) -> dict:
     """The content of `config.json`, without touching the weights.
 
-    kind  't1diff' or 'gf_unet' when only that will do. StudyError when the folder is no model
+    kind  when only that will do. StudyError when the folder is no model
     folder, is of another kind or of a newer format.
     """
     folder = Path(folder)
@@ -75,14 +90,19 @@ def read_config(folder: str | Path, kind: str | None = None) -> dict:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise StudyError(f"{path} cannot be read as JSON; copy the model folder again.") from error
-    if not isinstance(config, dict) or config.get("kind") not in NAMES or "weights_sha256" not in config:
+    if (
+        not isinstance(config, dict)
+        or not isinstance(config.get("kind"), str)
+        or "weights_sha256" not in config
+    ):
         raise StudyError(f"{path} does not describe a T1Diff model; name a folder written by `t1diff train`.")
     if config.get("format") != FORMAT:
         raise StudyError(
             f"{path} has format {config.get('format')}, this version reads {FORMAT}; update t1diff."
         )
     if kind is not None and config["kind"] != kind:
-        raise StudyError(f"{folder} holds {NAMES[config['kind']]}, not {NAMES[kind]}; name the other folder.")
+        found, wanted = (NAMES.get(k, f"a {k} model") for k in (config["kind"], kind))
+        raise StudyError(f"{folder} holds {found}, not {wanted}; name the other folder.")
     return config
 
 
@@ -92,29 +112,46 @@ def load(folder: str | Path, kind: str | None = None) -> T1Diff | GFUNet:
     StudyError when a file is missing or damaged, the checksum differs, or the weights do not fit
     the architecture or are not finite.
     """
-    folder = Path(folder)
     config = read_config(folder, kind)
-    path = folder / WEIGHTS
+    if config["kind"] not in NAMES:
+        raise StudyError(f"{folder} holds a {config['kind']} model, not {' or '.join(NAMES.values())}.")
+    try:
+        model = _build(config)
+    except (RuntimeError, TypeError, ValueError, KeyError) as error:
+        raise StudyError(_no_fit(folder)) from error
+    return fill(model, folder, config).eval().requires_grad_(False)
+
+
+def fill(network: nn.Module, folder: str | Path, config: dict) -> nn.Module:
+    """`network` with the weights of a model folder, as float32; `config` is what `read_config` gave of it.
+
+    StudyError when the file is missing or damaged, the checksum differs, or the weights do not fit the
+    network or are not finite.
+    """
+    path = Path(folder) / WEIGHTS
     if not path.is_file():
         raise StudyError(f"{folder} has no {WEIGHTS}; copy the model folder again.")
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest() != config["weights_sha256"]:
         raise StudyError(f"{path} does not match the checksum in {CONFIG}; copy the model folder again.")
     try:
-        state = {name: value.float() for name, value in load_tensors(data).items()}
+        # load_state_dict copies half precision into float32
+        state = load_tensors(data)
+        network.load_state_dict(state)
     except SafetensorError as error:
         raise StudyError(f"{path} is not a safetensors file; copy the model folder again.") from error
-    try:
-        model = _build(config)
-        model.load_state_dict(state)
     except (RuntimeError, TypeError, ValueError, KeyError) as error:
-        raise StudyError(
-            f"the weights in {path} do not fit the architecture in {CONFIG}; "
-            "use the t1diff version that wrote them."
-        ) from error
+        raise StudyError(_no_fit(folder)) from error
     if not all(value.isfinite().all() for value in state.values()):
         raise StudyError(f"{path} holds weights that are not finite; train the model again.")
-    return model.eval().requires_grad_(False)
+    return network
+
+
+def _no_fit(folder: str | Path) -> str:
+    return (
+        f"the weights in {Path(folder) / WEIGHTS} do not fit the architecture in {CONFIG}; "
+        "use the t1diff version that wrote them."
+    )
 
 
 def weights_sha256(folder: str | Path) -> str:
