@@ -107,6 +107,7 @@ class CineSource:
     files       S tuples of the P file paths (may be empty for non-DICOM input)
     ignored     sentences naming each series that was set aside, and why
     notes       sentences on every fallback taken while grouping
+    frames      S tuples of P frame numbers inside those files, from 0 (may be empty as `files` may)
     """
 
     path: str = ""
@@ -116,6 +117,7 @@ class CineSource:
     files: tuple[tuple[str, ...], ...] = ()
     ignored: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    frames: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

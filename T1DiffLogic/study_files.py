@@ -137,6 +137,8 @@ def _cine(archive) -> Cine:
             files=tuple(_sentences(names) for names in source["files"]),
             ignored=_sentences(source["ignored"]),
             notes=_sentences(source["notes"]),
+            # absent in records of t1diff before it wrote DICOM
+            frames=tuple(tuple(int(n) for n in numbers) for numbers in source.get("frames", [])),
         ),
     )
 

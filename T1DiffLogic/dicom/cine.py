@@ -56,6 +56,9 @@ def read_cine(path) -> Cine:
                 tuple(str(item.frames[k].file.path) for k in row)
                 for item, row in zip(cine_slices, taken, strict=True)
             ),
+            frames=tuple(
+                tuple(item.frames[k].index for k in row) for item, row in zip(cine_slices, taken, strict=True)
+            ),
             ignored=tuple(_ignored(verdicts, runs, stack)),
             notes=tuple(f"{n[0].upper()}{n[1:]}." for n in notes),
         ),

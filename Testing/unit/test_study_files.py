@@ -27,6 +27,7 @@ SOURCE = CineSource(
     (("x.dcm", "ü.dcm"), ()),
     ("Set aside: one.",),
     ("A note – of two.",),
+    ((0, 17), ()),
 )
 
 
