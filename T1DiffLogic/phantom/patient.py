@@ -13,6 +13,7 @@ from .hearts import Hearts, sample_hearts
 from .motion import activation
 from .planes import Planes
 from .render import DigitalScan
+from .shifts import Shift
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +29,7 @@ class DigitalPatient:
     ed, es            phases of largest and smallest true cavity volume
     edv_ml, esv_ml, mass_g   true volumes; mass at 1.05 g/ml
     infarcted         whether there is a scar
+    t1_expected_ms    None, or (N, R, C) the noise-free map of the same anatomy in an average person
     """
 
     seed: int
@@ -44,6 +46,7 @@ class DigitalPatient:
     esv_ml: float
     mass_g: float
     infarcted: bool
+    t1_expected_ms: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -101,9 +104,20 @@ def _planes(
     )
 
 
-def _scan(seed: int, n: int, planes: Planes, options: dict, exam: int = 0) -> DigitalScan:
+def _hearts(seed: int, n: int, options: dict, shift: Shift | None) -> Hearts:
     hearts = sample_hearts([seed] * n, **options)
-    return DigitalScan(hearts, planes, exam_seeds=[seed * 16 + exam] * n)
+    return hearts if shift is None or shift.hearts is None else shift.hearts(hearts)
+
+
+def _scan(
+    seed: int, n: int, planes: Planes, options: dict, shift: Shift | None, exam: int = 0
+) -> DigitalScan:
+    exam_seeds = [seed * 16 + exam] * n
+    scan = DigitalScan(_hearts(seed, n, options, shift), planes, exam_seeds=exam_seeds)
+    if shift is not None and shift.scanner is not None:
+        # one scanner per patient: cine and both T1 scans are taken in one visit
+        scan.scanner = shift.scanner(scan.scanner, (seed,) * n)
+    return scan
 
 
 @torch.no_grad()
@@ -115,6 +129,9 @@ def digital_patient(
     wide: bool = False,
     uniform: bool = True,
     progress=None,
+    t1_slices_only: bool = False,
+    expected: bool = False,
+    shift: Shift | None = None,
 ) -> DigitalPatient:
     """The patient of one seed, rendered slice by slice.
 
@@ -123,9 +140,13 @@ def digital_patient(
     wide       the training distribution instead of the physiological one
     uniform    False spaces the slices unevenly, as stacks pieced together are
     progress   called with the share done
+    t1_slices_only  render the cine only where a T1 slice lies, base to apex in the same order; four times
+               faster. The cine's gain may differ a little from that of the whole stack
+    expected   also render `t1_expected_ms`
+    shift      another scanner or another disease than those of the distribution (shifts.SHIFTS)
     """
     options = {"wide": wide, "infarcted": infarcted}
-    hearts: Hearts = sample_hearts([seed], **options)
+    hearts = _hearts(seed, 1, options, shift)
     d = Draws([seed ^ 0x7A710000])
     view = float(d.normal(0, 12))
     rotation = float(d.normal(0, 10))
@@ -145,12 +166,17 @@ def digital_patient(
     if not uniform:
         heights = heights + np.array([float(d.uniform(-1.5, 1.5)) for _ in heights])
     breath = np.array([[float(d.normal(0, 0.8)), float(d.normal(0, 0.8))] for _ in heights])
+    # the T1 slices lie at three of the cine's positions, as planned from it
+    levels = [int(np.abs(heights - share * length).argmin()) for share in (0.24, 0.50, 0.76)]
+    t1_heights = heights[levels]
+    if t1_slices_only:
+        heights, breath = t1_heights, breath[levels]
 
     times = torch.arange(phases, dtype=torch.float32)[None] / phases
     images, labels = [], []
     for i, height in enumerate(heights):
         planes = _planes([height], thickness, pixel, [np.add(centre, breath[i])], rotation, view, size)
-        frames, truth = _scan(seed, 1, planes, options).cine(times)
+        frames, truth = _scan(seed, 1, planes, options, shift).cine(times)
         images.append(frames[0].numpy())
         labels.append(truth[0].numpy())
         if progress is not None:
@@ -167,20 +193,19 @@ def digital_patient(
         ),
     )
 
-    # the T1 slices lie at three of the cine's positions, as planned from it
-    levels = [int(np.abs(heights - share * length).argmin()) for share in (0.24, 0.50, 0.76)]
-    t1_heights = heights[levels]
     planes = _planes(t1_heights, thickness, t1_pixel, [centre] * 3, rotation, view, t1_size)
     geometries = tuple(frame.geometry(h, centre, t1_size, t1_pixel, thickness) for h in t1_heights)
-    maps = []
+    maps, expected_ms = [], None
     for exam in (1, 2):
-        scan = _scan(seed, 3, planes, options, exam)
+        scan = _scan(seed, 3, planes, options, shift, exam)
         if exam == 1:
             truth_ms, t1_labels = scan.molli(noise=False)
             late = torch.full((3, 1), 0.03)
             shapes = scan.shapes(late, scan.scanner.t1_shift, scan.scanner.t1_height)
             scar = shapes.mixture["core"][:, 0] * (t1_labels == 2)
         noisy, _ = scan.molli()
+        if exam == 1 and expected:  # after the noise, which is the same with and without it
+            expected_ms = scan.molli(noise=False, average=True)[0].numpy()
         maps.append(T1Map(values_ms=np.round(noisy.numpy()), geometries=geometries))
     edv, muscle = probe.ventricle.volumes_ml(0.0)
     esv, _ = probe.ventricle.volumes_ml(1.0)
@@ -202,4 +227,5 @@ def digital_patient(
         esv_ml=float(esv[0]),
         mass_g=float(muscle[0]) * 1.05,
         infarcted=bool(hearts.lesions[0].scar[0] > 0),
+        t1_expected_ms=expected_ms,
     )
