@@ -43,10 +43,10 @@ _WORDS = {
 }
 _T1_WORDS = re.compile(r"\b(t1 ?(images?)?$|t1 ?map|moco t1|native t1|t1 (native|moco))", re.I)
 _INVERSION_WORDS = re.compile(r"molli|sasha|\bt1 ?map|look ?locker|\btfi? ?scout|\bti ?scout", re.I)
-_T1_TYPES = {"T1", "T1 MAP", "T1MAP", "T1_MAP", "T1_MAPPING"}
-_OTHER_MAP_TYPES = {"T2", "T2 MAP", "T2_MAP", "T2_STAR_MAP", "T2 STAR MAP", "ECV", "ECV_MAP", "R2",
+T1_TYPES = {"T1", "T1 MAP", "T1MAP", "T1_MAP", "T1_MAPPING"}
+OTHER_MAP_TYPES = {"T2", "T2 MAP", "T2_MAP", "T2_STAR_MAP", "T2 STAR MAP", "ECV", "ECV_MAP", "R2",
                     "R2_STAR_MAP"}  # fmt: skip
-_COMPLEX_TYPES = {"P", "PHASE", "PHASE MAP", "VELOCITY MAP", "VELOCITY", "R", "REAL", "I", "IMAGINARY",
+COMPLEX_TYPES = {"P", "PHASE", "PHASE MAP", "VELOCITY MAP", "VELOCITY", "R", "REAL", "I", "IMAGINARY",
                   "R_FFE", "I_FFE", "PHASE_FFE", "P_FFE"}  # fmt: skip
 
 
@@ -88,11 +88,11 @@ def _part(frame: Frame) -> str:
         return SECONDARY_CAPTURE
     derived = set(frame.image_type[2:])  # the first two values name no contrast (PS3.3 C.8.3.1.1.1)
     # 'T1' beside 'M' is the weighting of a magnitude image, unless the image is derived.
-    if derived & _T1_TYPES and ("M" not in derived or "DERIVED" in frame.image_type):
+    if derived & T1_TYPES and ("M" not in derived or "DERIVED" in frame.image_type):
         return T1_MAP
-    if derived & _OTHER_MAP_TYPES:
+    if derived & OTHER_MAP_TYPES:
         return OTHER_MAP
-    if derived & _COMPLEX_TYPES or a.text("ComplexImageComponent") in ("PHASE", "REAL", "IMAGINARY"):
+    if derived & COMPLEX_TYPES or a.text("ComplexImageComponent") in ("PHASE", "REAL", "IMAGINARY"):
         return PHASE_IMAGES
     return CINE
 

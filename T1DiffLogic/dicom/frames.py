@@ -68,7 +68,8 @@ def _number(value) -> float | None:
         try:
             return float(value.decode("ascii").strip(" \0"))
         except (UnicodeDecodeError, ValueError):
-            return struct.unpack("<f", value)[0] if len(value) == 4 else None
+            layout = {4: "<f", 8: "<d"}.get(len(value))
+            value = struct.unpack(layout, value)[0] if layout else None
     try:
         number = float(value)
     except (TypeError, ValueError):
