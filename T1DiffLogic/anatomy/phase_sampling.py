@@ -22,9 +22,7 @@ def engine_phases(ed: int, es: int, count: int, n: int) -> np.ndarray:
         raise StudyError(f"ED {ed} and ES {es} are not two phases of a cine with {count}.")
     systole = (es - ed) % count
     # a fraction of 0…1 runs through systole, 1…2 through diastole
-    steps = np.where(
-        fractions <= 1, fractions * systole, systole + (fractions - 1) * (count - systole)
-    )
+    steps = np.where(fractions <= 1, fractions * systole, systole + (fractions - 1) * (count - systole))
     return (ed + np.floor(steps + 0.5).astype(np.int64)) % count
 
 

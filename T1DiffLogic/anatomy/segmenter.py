@@ -35,6 +35,9 @@ MINIMUM_LV_MM2 = 50.0
 NEIGHBOUR_PIXELS = 4
 """The RV must touch the LV within this, and nothing farther out belongs to the heart's LV."""
 
+TRABECULAR_PIXELS = 2
+"""Gaps of the RV that are closed: up to twice this (6 mm) wide."""
+
 Progress = Callable[[float], None]
 
 
@@ -178,6 +181,7 @@ def tidied(soft: np.ndarray, pixel_mm: float) -> np.ndarray:
     """Probabilities (N, 4, H, W) with one heart each: the LV's largest piece, and the RV beside it.
 
     What belongs to neither becomes background; a cavity without wall around it stays, for the base.
+    Papillary muscles and trabeculae count as cavity (as in ACDC): what a chamber encloses is its own.
     """
     result = soft.copy()
     labels = soft.argmax(axis=1)
@@ -194,7 +198,34 @@ def tidied(soft: np.ndarray, pixel_mm: float) -> np.ndarray:
             rv = np.zeros_like(rv)
         result[n, RV] *= _dilated(rv, NEIGHBOUR_PIXELS)
         result[n, 0] = 1 - result[n, 1:].sum(axis=0)
+        cavity = lv & (found == LV_CAVITY)
+        _enclose(result[n], RV, _filled(_closed(rv, TRABECULAR_PIXELS)) & ~lv)
+        _enclose(result[n], LV_CAVITY, _filled(cavity))
     return result
+
+
+def _enclose(soft: np.ndarray, label: int, inside: np.ndarray) -> None:
+    """Makes `label` the likeliest of (4, H, W) probabilities `inside`, with what the likeliest had."""
+    likeliest = soft.argmax(axis=0)
+    rows, columns = np.nonzero(inside & (likeliest != label))
+    other = likeliest[rows, columns]
+    held = soft[label, rows, columns].copy()
+    soft[label, rows, columns] = soft[other, rows, columns]
+    soft[other, rows, columns] = held
+
+
+def _closed(mask: np.ndarray, pixels: int) -> np.ndarray:
+    if not mask.any():
+        return mask
+    image = sitk.GetImageFromArray(mask.astype(np.uint8))
+    return sitk.GetArrayFromImage(sitk.BinaryMorphologicalClosing(image, [pixels, pixels])).astype(bool)
+
+
+def _filled(mask: np.ndarray) -> np.ndarray:
+    """`mask` with its holes."""
+    if not mask.any():
+        return mask
+    return sitk.GetArrayFromImage(sitk.BinaryFillhole(sitk.GetImageFromArray(mask.astype(np.uint8)))) > 0
 
 
 def _largest(mask: np.ndarray) -> np.ndarray:

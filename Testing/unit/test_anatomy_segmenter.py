@@ -88,6 +88,25 @@ def test_tidying_keeps_one_heart():
     assert (kept == expected).all()
 
 
+def test_what_a_chamber_encloses_is_its_own_and_the_wall_stays():
+    labels = np.zeros((64, 64), int)
+    y, x = np.indices(labels.shape)
+    ring = np.hypot(y - 30, x - 40)
+    labels[ring < 14] = LV_MYOCARDIUM
+    labels[ring < 10] = LV_CAVITY
+    labels[(np.abs(y - 30) < 14) & (x > 8) & (ring >= 14) & (x < 40)] = RV
+    whole = labels.copy()
+    labels[28:31, 44:47] = LV_MYOCARDIUM  # a papillary muscle
+    labels[22:25, 14:17] = 0  # trabeculae, one of them open to the outside
+    labels[30:34, 6:13] = 0
+    soft = tidied(0.1 + 0.6 * probabilities(labels), 1.4)[0]
+    found = soft.argmax(0)
+    assert (found[28:31, 44:47] == LV_CAVITY).all() and (found[22:25, 14:17] == RV).all()
+    assert dice(found == RV, whole == RV) > dice(labels == RV, whole == RV)
+    assert (found[whole == LV_MYOCARDIUM] == LV_MYOCARDIUM).all()
+    np.testing.assert_allclose(soft.sum(axis=0), 1, rtol=1e-5)
+
+
 def test_an_rv_away_from_the_lv_is_not_one():
     labels = np.zeros((64, 64), int)
     labels[20:40, 40:60] = LV_MYOCARDIUM
