@@ -38,13 +38,14 @@ def resume(folder: Path) -> set[int]:
     """
     patients = read(folder / PATIENTS)
     done = {int(row["seed"]) for row in patients}
-    _replace(folder / PATIENTS, patients)
-    _replace(folder / SEGMENTS, [r for r in read(folder / SEGMENTS) if int(r["seed"]) in done])
+    replace(folder / PATIENTS, patients)
+    replace(folder / SEGMENTS, [r for r in read(folder / SEGMENTS) if int(r["seed"]) in done])
     (folder / FAILURES).unlink(missing_ok=True)
     return done
 
 
-def _replace(path: Path, rows: list[dict]) -> None:
+def replace(path: Path, rows: list[dict]) -> None:
+    """Write `rows` in place of whatever the CSV held, in one move; no rows, no file."""
     if not rows:
         path.unlink(missing_ok=True)
         return

@@ -1,0 +1,319 @@
+"""`t1diff evaluate`: every method on every patient of a prepared dataset's split, into OUT/data.
+
+The order: what the training patients teach the trivial controls; thresholds and the SD's factor of each
+method from patients outside the test set; then patient by patient. See study_records.py for what is written.
+"""
+
+from __future__ import annotations
+
+import csv
+import shlex
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .. import __version__
+from ..dataset.pairs import PreparedPairs
+from ..errors import StudyError
+from ..study import RESEARCH_NOTICE
+from ..versions import installed_versions
+from .cases import Case, cases_of
+from .contestants import CEILINGS, ShuffledCine, TrainedMethod, next_patients, timed
+from .disentanglement import can_be_intervened, exchange_rows, exchanged
+from .measure import measured
+from .pictures import chosen_cases, write_exchange, write_pictures
+from .scar import reference_scar, youden_threshold
+from .sensitivity import sensitivity_rows
+from .study_records import TEST, StudyRecords, file_name, read_run, write_run
+from .trivial import TrainingMeans, training_means, trivial_controls
+from .uncertainty import reliability, sd_factor
+
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """What is measured and how.
+
+    samples       K maps of each method that samples
+    patients      the first N of each group; None is all
+    calibration   patients outside the test set for thresholds and the SD's factor
+    sensitivity   patients for the sensitivity to ED, contours and seed
+    exchanges     pairs of patients whose conditions are exchanged
+    most_steps    of a diffusion's sampler, see TrainedMethod
+    """
+
+    split: str = "test"
+    samples: int = 8
+    seed: int = 0
+    patients: int | None = None
+    calibration: int = 20
+    sensitivity: int = 10
+    exchanges: int = 6
+    most_steps: int | None = None
+
+
+@dataclass
+class Evaluation:
+    """One run: `methods` maps names to model folders; the first is the one that is compared with all others."""
+
+    dataset: Path
+    out: Path
+    methods: dict[str, Path]
+    options: EvaluationOptions
+    device: torch.device
+    shifts: dict[str, Path] = field(default_factory=dict)
+    command: str = ""
+    say: Callable[[str], None] = print
+    progress: Callable[[float], None] = lambda share: None
+
+    def run(self) -> int:
+        """Measures what is not there yet; returns how many pieces of work were refused (failures.csv)."""
+        options = self.options
+        if not self.methods:
+            raise StudyError("no method was named; give --methods NAME=FOLDER.")
+        self.groups = {TEST: PreparedPairs(self.dataset, options.split)}
+        self.groups |= {name: PreparedPairs(folder, options.split) for name, folder in self.shifts.items()}
+        description = self.groups[TEST].description
+        known = description.get("splits", {})
+        self.calibration_split = "validation" if known.get("validation") else "train"
+        if options.split == self.calibration_split:
+            self.calibration_split = "train"
+        self.calibration = PreparedPairs(self.dataset, self.calibration_split)
+        self.folder = self.out / "data"
+        self.records = StudyRecords(self.folder)
+        self.record = self._started(description)
+        means = self._training_means()
+        reference = next(iter(self.methods))
+        self.failures = 0
+        for number, (name, folder) in enumerate(self.methods.items()):
+            method = TrainedMethod(name, folder, self.device, options.most_steps)
+            self._measure(method)
+            self._copy_log(name, folder)
+            if name == reference and len(self.groups[TEST].patients) > 1:
+                donors = next_patients(cases_of(self.groups[TEST], TEST, options.patients))
+                self._measure(ShuffledCine(method, donors), groups=(TEST,), calibrate=False)
+            self._probe(method)
+            self.progress((number + 1) / (len(self.methods) + 1))
+        for contestant in (*trivial_controls(means), *CEILINGS):
+            self._measure(contestant)
+        self.progress(1.0)
+        return self.failures
+
+    def _started(self, description: dict) -> dict:
+        """run.json of this study, new or gone on with. StudyError when it was another study."""
+        options = self.options
+        groups = {}
+        for name, pairs in self.groups.items():
+            chosen = pairs.patients[: options.patients]
+            groups[name] = {
+                "patients": len(chosen),
+                "slices": sum(r["patient"] in chosen for r in pairs.rows),
+                "origin": pairs.description.get("origin", "not stated"),
+                "options": pairs.description.get("options", {}),
+            }
+        fixed = {
+            "format": 1,
+            "notice": RESEARCH_NOTICE,
+            "split": options.split,
+            "samples": options.samples,
+            "seed": options.seed,
+            "most_steps": options.most_steps,
+            "splits": description.get("splits", {}),
+            "split_seed": description.get("split_seed"),
+            "calibration_split": self.calibration_split,
+            "groups": groups,
+        }
+        earlier = read_run(self.folder)
+        if earlier is not None:
+            for name in ("split", "samples", "seed", "most_steps", "splits", "split_seed"):
+                if earlier.get(name) != fixed[name]:
+                    raise StudyError(
+                        f"{self.folder} holds a study with another {name}; give an empty folder with -o."
+                    )
+            fixed["methods"] = earlier["methods"]
+            fixed["groups"] = earlier["groups"] | groups
+            fixed["native_roc_threshold_ms"] = earlier.get("native_roc_threshold_ms")
+        run = fixed | {
+            "reference": next(iter(self.methods)),
+            "methods": fixed.get("methods", {}),
+            "commit": commit(),
+            "command": self.command,
+            "device": device_name(self.device),
+            "versions": installed_versions("torch", "numpy", "scipy"),
+        }
+        run.setdefault("native_roc_threshold_ms", None)
+        write_run(self.folder, run)
+        return run
+
+    def _training_means(self) -> TrainingMeans:
+        path = self.folder / "training_means.npz"
+        if not path.is_file():
+            self.say("what the training patients teach the trivial controls …")
+            training_means(PreparedPairs(self.dataset, "train")).save(path)
+        return TrainingMeans.load(path)
+
+    def _measure(self, contestant, groups=None, calibrate: bool = True) -> None:
+        name = contestant.name
+        told = contestant.describe()
+        earlier = self.record["methods"].get(name)
+        if earlier is not None and earlier.get("weights_sha256") != told.get("weights_sha256"):
+            self.say(f"{name}: other weights than before; measured again")
+            self.records.forget(name)
+            (self.folder / "pictures" / f"{file_name(name)}.npz").unlink(missing_ok=True)
+            earlier = None
+        if earlier is None or "calibration" not in earlier:
+            self.say(f"{name}: thresholds and SD from {self.calibration_split} patients")
+            earlier = told | {"calibration": self._calibrated(contestant) if calibrate else {}}
+        self.record["methods"][name] = earlier
+        write_run(self.folder, self.record)
+        for group in groups or self.groups:
+            self._measure_group(contestant, group, earlier["calibration"])
+        write_pictures(
+            self.folder / "pictures", contestant, self.chosen, self.options.samples, self.options.seed
+        )
+
+    @cached_property
+    def chosen(self) -> list[tuple[Case, int]]:
+        """The slices that the figures show."""
+        return chosen_cases(cases_of(self.groups[TEST], TEST, self.options.patients))
+
+    def _measure_group(self, contestant, group: str, calibration: dict) -> None:
+        options, pairs = self.options, self.groups[group]
+        patients = pairs.patients[: options.patients]
+        missing = [p for p in patients if ("measure", group, contestant.name, p) not in self.records.done]
+        for number, patient in enumerate(missing, start=1):
+            key = ("measure", group, contestant.name, patient)
+            try:
+                case = Case(group, pairs.patient(patient))
+                readings, seconds = timed(contestant, case, options.samples, options.seed)
+                tables: dict[str, list[dict]] = {}
+                for variant, reading in readings.items():
+                    own = calibration.get(variant, {})
+                    rows = measured(
+                        reading,
+                        own.get("roc_threshold_ms"),
+                        self.record["native_roc_threshold_ms"],
+                        own.get("sd_factor"),
+                    )
+                    rows["patients"][0]["seconds"] = seconds
+                    for table, found in rows.items():
+                        tables.setdefault(table, []).extend({"variant": variant} | row for row in found)
+            except StudyError as error:
+                self._refused(key, error)
+                continue
+            if tables:  # a ceiling that this dataset does not hold has none
+                self.records.add(key, tables)
+            self.say(f"{contestant.name}, {group}: {number}/{len(missing)}")
+
+    def _calibrated(self, contestant) -> dict:
+        """Variant -> roc_threshold_ms, sd_factor, from `calibration` patients; the native threshold too."""
+        values: dict[str, list] = {}
+        scar: dict[str, list] = {}
+        doubt: dict[str, list] = {}
+        native, native_scar = [], []
+        for case in cases_of(self.calibration, self.calibration_split, self.options.calibration):
+            reference = reference_scar(case)
+            own = (case.record["aha_t1"] > 0) & (case.native_ms > 0)
+            native.append(case.native_ms[own])
+            native_scar.append(reference[own])
+            for variant, reading in contestant.readings(
+                case, self.options.samples, self.options.seed
+            ).items():
+                there = own & (reading.aha > 0)
+                for sample in reading.samples_ms:
+                    values.setdefault(variant, []).append(sample[there])
+                    scar.setdefault(variant, []).append(reference[there])
+                if len(reading.samples_ms) > 1:
+                    wall = reading.shared_wall
+                    doubt.setdefault(variant, []).extend(
+                        reliability(reading.t1_ms[wall], reading.sd_ms[wall], case.native_ms[wall])
+                    )
+        if self.record["native_roc_threshold_ms"] is None and native:
+            found = youden_threshold(np.concatenate(native), np.concatenate(native_scar))
+            self.record["native_roc_threshold_ms"] = found
+        return {
+            variant: {
+                "roc_threshold_ms": youden_threshold(
+                    np.concatenate(values[variant]), np.concatenate(scar[variant])
+                ),
+                "sd_factor": sd_factor(doubt.get(variant, [])),
+            }
+            for variant in values
+        }
+
+    def _probe(self, method: TrainedMethod) -> None:
+        """Sensitivity, and the exchange of conditions where the method has them."""
+        options, pairs = self.options, self.groups[TEST]
+        for case in cases_of(pairs, TEST, min(options.sensitivity, options.patients or options.sensitivity)):
+            key = ("sensitivity", TEST, method.name, case.patient)
+            if key not in self.records.done:
+                self.records.add(
+                    key, {"sensitivity": sensitivity_rows(method, case, options.samples, options.seed)}
+                )
+        if not can_be_intervened(method):
+            return
+        for number, (one, other) in enumerate(self._exchange_pairs()):
+            key = ("exchange", TEST, method.name, one.patient)
+            picture = self.folder / "pictures" / f"exchange {file_name(method.name)}.npz"
+            if key in self.records.done and (number or picture.is_file()):
+                continue
+            maps = exchanged(method, one, other, options.samples, options.seed)
+            if number == 0:
+                write_exchange(picture, maps, one, other)
+            if key not in self.records.done:
+                self.records.add(key, {"exchanges": exchange_rows(maps, one, other)})
+
+    def _exchange_pairs(self) -> list[tuple[Case, Case]]:
+        """Patients with an infarct beside patients without, in order; neighbours where one kind is missing."""
+        cases = list(cases_of(self.groups[TEST], TEST, self.options.patients))
+        sick = [c for c in cases if reference_scar(c).any()]
+        well = [c for c in cases if not reference_scar(c).any()]
+        pairs = list(zip(sick, well)) or list(zip(cases[::2], cases[1::2]))
+        return pairs[: self.options.exchanges]
+
+    def _copy_log(self, name: str, folder: Path) -> None:
+        """The method's training log (log.csv beside its weights), for the convergence curves."""
+        source = folder / "log.csv"
+        if source.is_file():
+            target = self.folder / "convergence" / f"{file_name(name)}.csv"
+            target.parent.mkdir(exist_ok=True)
+            with source.open(newline="", encoding="utf-8") as file:
+                rows = list(csv.reader(file))
+            with target.open("w", newline="", encoding="utf-8") as file:
+                csv.writer(file).writerows(rows)
+
+    def _refused(self, key, error: StudyError) -> None:
+        self.failures += 1
+        self.records.fail(key, str(error))
+        self.say(f"{key[2]}, {key[3]}: {error}")
+
+
+def device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+
+
+def commit() -> str:
+    """The commit of the source tree, with '+ changes' when files differ from it; else the version."""
+    root = Path(__file__).resolve().parents[2]
+    try:
+        run = subprocess.run(
+            ["git", "-C", str(root), "describe", "--always", "--abbrev=12", "--dirty= + changes", "--exclude=*"],
+            capture_output=True, text=True, timeout=20, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return f"t1diff {__version__}"
+    return run.stdout.strip()
+
+
+def command_line(arguments: list[str]) -> str:
+    """The command as it is typed, with folders by their last name only: no place of a machine is written."""
+    shown = []
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        path = value if equals else argument
+        short = Path(path).name if "/" in path else path
+        shown.append(f"{name}={short}" if equals else short)
+    return "t1diff " + " ".join(shlex.quote(a) for a in shown)
