@@ -102,7 +102,7 @@ def test_polarity_of_noisy_myocardium_is_the_signed_fit():
     times = torch.tensor(MOLLI_533)
     signed, _ = fit_signed(torch.tensor(signal), times)
     restored, _ = fit_magnitude(torch.tensor(np.abs(signal)), times)
-    np.testing.assert_allclose(restored, signed, rtol=1e-9)
+    np.testing.assert_allclose(restored, signed, rtol=1e-7)
 
 
 def test_magnitude_images_fitted_as_signed_would_be_wrong():
