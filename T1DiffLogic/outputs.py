@@ -57,7 +57,7 @@ def write_outputs(synthesis: Synthesis, folder, seconds=None, progress=None) -> 
     folder, progress, start = Path(folder), progress or silent, time.perf_counter()
     check_writable(folder)
     result = study_result(synthesis)
-    with _Staged(folder) as stage:
+    with Staged(folder) as stage:
         files = _write_files(synthesis, result, stage, progress)
         result["files"] = files
         result["seconds"] = {**(seconds or {}), "write": time.perf_counter() - start}
@@ -86,7 +86,7 @@ def write_segmentation(cine: Cine, anatomy, folder, all_phases: bool = False) ->
     folder = Path(folder)
     check_writable(folder)
     masks, geometries, files = anatomy.segmentation, cine.geometries, {}
-    with _Staged(folder, "function.json") as stage:
+    with Staged(folder, "function.json") as stage:
         for name, labels in (("labels_ed", masks.labels_ed), ("labels_es", masks.labels_es)):
             files |= _roles(name, nrrd_files.write_stack(labels, geometries, stage, name, _LABEL_HEADER))
         if all_phases:
@@ -186,7 +186,7 @@ def _json(value) -> str:
     return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False, default=plain_value) + "\n"
 
 
-class _Staged:
+class Staged:
     """A hidden folder within `folder` whose files are moved up at the end, the file `last` last.
 
     Each move is atomic, being on one file system. When anything fails before, nothing has been

@@ -17,7 +17,7 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from T1DiffLogic.errors import StudyError
-from T1DiffLogic.outputs import RESULT, _Staged
+from T1DiffLogic.outputs import RESULT, Staged
 
 MR = "1.2.840.10008.5.1.4.1.1.4"
 
@@ -79,7 +79,7 @@ def paint(job, say, progress) -> None:
     if what == "grow" and len(list(later.iterdir())) == 1:
         write_image(later / "IM0002", "later_1")
     say("painted")
-    with _Staged(folder) as stage:
+    with Staged(folder) as stage:
         (stage / "t1_map.nrrd").write_bytes(b"0" * (3 * 2**20 if what == "large" else 100))
         if what == "slow":
             (folder.parent.parent / f"{job.label}.pid").write_text(str(os.getpid()))

@@ -196,7 +196,7 @@ def test_an_earlier_list_cannot_remove_files_elsewhere(tmp_path):
     (folder / "result.json").write_text(
         '{"files": {"a": "../kept.txt", "b": "sub/../../kept.txt", "c": ".."}}'
     )
-    with outputs._Staged(folder) as stage:
+    with outputs.Staged(folder) as stage:
         (stage / "result.json").write_text("{}")
     assert (tmp_path / "kept.txt").read_text() == "outside"
 
