@@ -23,6 +23,7 @@ T1_MAP = "T1 map"
 OTHER_MAP = "other parametric map"
 INVERSION_SERIES = "inversion series"
 SECONDARY_CAPTURE = "secondary capture"
+SYNTHETIC = "synthetic result"
 PHASE_IMAGES = "phase or complex images"
 STATIC = "single-phase images"
 OTHER = "other"
@@ -108,6 +109,9 @@ def _content(frames: tuple[Frame, ...]) -> tuple[str, str]:
     part = _part(first)
     if part == SECONDARY_CAPTURE:
         return SECONDARY_CAPTURE, _capture_reason(first)
+    # what T1Diff itself filed beside the cine must never come back as the patient's native map
+    if a.text("SyntheticData") == "YES" and "DERIVED" in first.image_type:
+        return SYNTHETIC, "SyntheticData (0008,001C) is YES; its values are not measured"
     if a.text("Modality") not in ("", "MR"):
         return OTHER, f"Modality (0008,0060) is {a.text('Modality')}, not MR"
     sound = [f for f in frames if not f.defect]

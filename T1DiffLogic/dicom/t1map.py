@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import StudyError
 from ..study import T1Map
-from .classify import DAMAGED, INVERSION_SERIES, SECONDARY_CAPTURE, STATIC, T1_MAP, Verdict, classify
+from .classify import DAMAGED, INVERSION_SERIES, SECONDARY_CAPTURE, STATIC, SYNTHETIC, T1_MAP, Verdict, classify
 from .enhanced import frames_of
 from .files import find_images, require_one_study
 from .frames import PHILIPS_MR, Frame
@@ -49,6 +49,9 @@ def read_t1_map(path) -> T1Map:
 
 
 def _no_map(verdicts: list[Verdict]) -> str:
+    if any(v.kind == SYNTHETIC for v in verdicts):
+        label = next(v.label for v in verdicts if v.kind == SYNTHETIC)
+        return f"{label} is synthetic (0008,001C) and nothing to compare with; give the measured T1 map."
     if any(v.kind == SECONDARY_CAPTURE for v in verdicts):
         capture = next(v for v in verdicts if v.kind == SECONDARY_CAPTURE)
         return (
