@@ -8,7 +8,16 @@ import numpy as np
 
 from ..errors import StudyError
 from ..study import T1Map
-from .classify import DAMAGED, INVERSION_SERIES, SECONDARY_CAPTURE, STATIC, SYNTHETIC, T1_MAP, Verdict, classify
+from .classify import (
+    DAMAGED,
+    INVERSION_SERIES,
+    SECONDARY_CAPTURE,
+    STATIC,
+    SYNTHETIC,
+    T1_MAP,
+    Verdict,
+    classify,
+)
 from .enhanced import frames_of
 from .files import find_images, require_one_study
 from .frames import PHILIPS_MR, Frame
