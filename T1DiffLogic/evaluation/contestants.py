@@ -23,6 +23,7 @@ from ..training.methods import load
 from .cases import Case, Reading
 from .study_records import MEAN, ROLES, SAMPLE, STEP
 
+
 def noise_seed(seed: int, case: Case) -> int:
     """The seed of one patient's noise: patients must not share theirs, or their errors would correlate."""
     return seed * 2**32 + zlib.crc32(case.patient.encode())

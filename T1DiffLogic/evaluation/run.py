@@ -29,9 +29,10 @@ from .measure import measured
 from .pictures import chosen_cases, write_exchange, write_pictures
 from .scar import reference_scar, youden_threshold
 from .sensitivity import sensitivity_rows
-from .study_records import TEST, StudyRecords, file_name, read_run, write_run
+from .study_records import MEAN, TEST, StudyRecords, file_name, read_run, write_run
 from .trivial import TrainingMeans, training_means, trivial_controls
 from .uncertainty import reliability, sd_factor
+
 
 @dataclass(frozen=True)
 class EvaluationOptions:
@@ -94,7 +95,7 @@ class Evaluation:
             self._copy_log(name, folder)
             if name == reference and len(self.groups[TEST].patients) > 1:
                 donors = next_patients(cases_of(self.groups[TEST], TEST, options.patients))
-                self._measure(ShuffledCine(method, donors), groups=(TEST,), calibrate=False)
+                self._measure(ShuffledCine(method, donors), (TEST,), self._calibration_of(name))
             self._probe(method)
             self.progress((number + 1) / (len(self.methods) + 1))
         for contestant in (*trivial_controls(means), *CEILINGS):
@@ -155,7 +156,12 @@ class Evaluation:
             training_means(PreparedPairs(self.dataset, "train")).save(path)
         return TrainingMeans.load(path)
 
-    def _measure(self, contestant, groups=None, calibrate: bool = True) -> None:
+    def _calibration_of(self, name: str) -> dict:
+        """The calibration that stands for a method, as that of one that has no variants."""
+        found = self.record["methods"][name]["calibration"]
+        return {"": found.get(MEAN, found.get("", {}))}
+
+    def _measure(self, contestant, groups=None, calibration: dict | None = None) -> None:
         name = contestant.name
         told = contestant.describe()
         earlier = self.record["methods"].get(name)
@@ -166,7 +172,8 @@ class Evaluation:
             earlier = None
         if earlier is None or "calibration" not in earlier:
             self.say(f"{name}: thresholds and SD from {self.calibration_split} patients")
-            earlier = told | {"calibration": self._calibrated(contestant) if calibrate else {}}
+            found = self._calibrated(contestant) if calibration is None else calibration
+            earlier = told | {"calibration": found}
         self.record["methods"][name] = earlier
         write_run(self.folder, self.record)
         for group in groups or self.groups:

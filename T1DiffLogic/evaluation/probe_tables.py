@@ -1,0 +1,161 @@
+"""Tables of the study's probes: shifts, sensitivity, exchanged conditions, cost of training."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+
+from .significance import clustered_auc
+from .study_records import file_name
+from .study_results import TEST, Study
+from .table import NONE, Table, cell, interval_cell, spread_cell
+from .tables import segment_agreement
+
+
+def shift_table(study: Study) -> Table | None:
+    """The same methods on patients of another vendor or another disease; None when there are none."""
+    if len(study.groups) < 2:
+        return None
+    table = Table(
+        "shifts", "Patients unlike those of training",
+        ["method", "patients of", "RMSE ms, myocardium", "R of segments (95 % CI)", "AUC of infarcted segments (95 % CI)",
+         "CRPS ms", "within 90 %", "patients"],
+        "; ".join(
+            f"{name}: {g['patients']} patients, {g['slices']} slices, {g['origin']}"
+            for name, g in study.run["groups"].items()
+        )
+        + ".",
+    )  # fmt: skip
+    for method in study.methods:
+        for group in study.groups:
+            if not study.variants(method, group):
+                continue
+            variant = study.main(method, group)
+            errors = study.figures(method, "wall_rmse_ms", variant, group)
+            s, figures = (
+                study.segments(method, variant, group),
+                segment_agreement(study, method, variant, group),
+            )
+            found = clustered_auc(s["synthetic_ms"], s["positive"], s["patient"]) if figures else {}
+            table.rows.append(
+                [
+                    study.label(method, variant),
+                    group,
+                    spread_cell(errors, 1),
+                    interval_cell(figures.get("pearson_r"), figures.get("pearson_r_ci")),
+                    interval_cell(found.get("auc"), found.get("auc_ci")),
+                    spread_cell(study.figures(method, "crps_ms", variant, group), 1),
+                    spread_cell(study.figures(method, "coverage_90", variant, group)),
+                    (str(len(errors)), (len(errors),)),
+                ]
+            )
+    return table if table.rows else None
+
+
+def sensitivity_table(study: Study) -> Table | None:
+    """How far segments move when ED, contours or the seed move; None when not measured."""
+    table = Table(
+        "sensitivity", "What ED ± 1 phase, contours ± 1 pixel and the seed change",
+        ["method", "change", "segments move by, ms", "in the mean, ms", "segment error before, ms", "after, ms", "patients"],
+        "Mean ± SD over patients; the map is made anew and read under the same contours. ED ± 1 takes the neighbouring "
+        "phase as ED and leaves the masks; a contour moves at endo- and epicardium, at ED and ES.",
+    )  # fmt: skip
+    names = ("moved_abs_ms", "moved_mean_ms", "before_mae_ms", "after_mae_ms")
+    for method in study.methods:
+        rows = study.rows("sensitivity", method)
+        for change in dict.fromkeys(r["change"] for r in rows):
+            mine = [r for r in rows if r["change"] == change]
+            cells = [spread_cell([float(r[name]) for r in mine], 1) for name in names]
+            table.rows.append([study.label(method), change, *cells, (str(len(mine)), (len(mine),))])
+    return table if table.rows else None
+
+
+def exchange_table(study: Study) -> Table | None:
+    """What c_mod and c_mor decide; None when no method has them."""
+    table = Table(
+        "disentanglement", "One patient's c_mod with another's c_mor: whose map is it?",
+        ["method", "nearer to", "RMSE to the owner's map, ms", "R of segments with the owner's map",
+         "Dice of the bright cavity with the owner's contours", "wall above 1250 ms, owner's map %",
+         "wall above 1250 ms, mixed map %", "mixed maps"],
+        "Mean ± SD over the mixed maps of pairs of patients (one with an infarct, one without). If c_mod gives "
+        "the tissue's values and c_mor the shape, the values follow the owner of c_mod and the cavity the owner of c_mor.",
+    )  # fmt: skip
+    for method in study.methods:
+        rows = study.rows("exchanges", method)
+        for owner in ("mod", "mor") if rows else ():
+            columns = [[float(r[n]) for r in rows if r[n] != ""] for n in (
+                f"rmse_to_{owner}_ms", f"segment_r_{owner}", f"cavity_dice_{owner}", f"scar_share_{owner}",
+                "scar_share_mixed",
+            )]  # fmt: skip
+            table.rows.append(
+                [
+                    study.label(method),
+                    f"owner of c_{owner}",
+                    spread_cell(columns[0], 0),
+                    spread_cell(columns[1]),
+                    spread_cell(columns[2]),
+                    spread_cell([100 * v for v in columns[3]], 0),
+                    spread_cell([100 * v for v in columns[4]], 0),
+                    (str(len(rows)), (len(rows),)),
+                ]
+            )
+    return table if table.rows else None
+
+
+def convergence(study: Study, method: str) -> dict[str, np.ndarray] | None:
+    """updates, minutes and wall_rmse_ms of a method's training log; None without one."""
+    path = study.folder / "convergence" / f"{file_name(method)}.csv"
+    if not path.is_file():
+        return None
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    names = {"updates": ("updates", "step"), "minutes": ("minutes",)}
+    found = {}
+    for target, options in names.items():
+        source = next((n for n in options if rows and n in rows[0]), None)
+        if source is None:
+            return None
+        found[target] = np.array([_float(r[source]) for r in rows])
+    # the log's first error of the whole map, else of the mean map
+    errors = ("rmse_ms", "sampled_rmse_ms", "mean_rmse_ms")
+    series = [np.array([_float(r.get(n)) for r in rows]) for n in errors if rows and n in rows[0]]
+    if not series:
+        return None
+    value = series[0]
+    for other in series[1:]:
+        value = np.where(np.isfinite(value), value, other)
+    known = np.isfinite(value) & np.isfinite(found["updates"]) & np.isfinite(found["minutes"])
+    return {name: column[known] for name, column in found.items()} | {"rmse_ms": value[known]}
+
+
+def _float(text) -> float:
+    return float(text) if text not in (None, "") else float("nan")
+
+
+def cost_table(study: Study) -> Table:
+    """What each trained method cost and was trained on."""
+    table = Table(
+        "training", "How the methods were trained",
+        ["method", "trained on", "parameters", "updates", "minutes", "batch", "on", "commit", "weights", "seconds per patient"],
+        "Updates and minutes as their training logs state them; seconds are of this measurement (all variants "
+        f"together) on {study.run['device']}.",
+    )  # fmt: skip
+    for method in study.methods:
+        told = study.run["methods"][method]
+        if "weights_sha256" not in told:
+            continue
+
+        def said(*names, told=told):
+            value = next((told[n] for n in names if n in told), None)
+            return NONE if value is None else str(value)
+
+        seconds = list(study.figures(method, "seconds").values())
+        table.rows.append(
+            [
+                study.label(method), told["trained_on"], said("parameters"), said("updates", "steps"), said("minutes"),
+                said("batch_size"), said("device"), said("commit"), told["weights_sha256"][:12],
+                cell(float(np.median(seconds)) if seconds else None, 1),
+            ]
+        )  # fmt: skip
+    return table
