@@ -12,7 +12,7 @@ from pathlib import Path
 from . import nrrd_files, statistics
 from .errors import StudyError
 from .progress import silent
-from .report.bullseye import write_bullseye
+from .report.bullseye import write_bullseye, write_thickening
 from .report.overlay import write_overlay
 from .report.page import build_page
 from .report.phases import write_phases
@@ -22,6 +22,7 @@ from .study import BACKGROUND, RESEARCH_NOTICE, T1_SCALE_NOTICE, Cine, LVSegment
 from .study_files import plain_value
 
 RESULT = "result.json"
+PICTURES = ("overlay", "bullseye", "thickening", "phases")
 STAGE = ".t1diff-"
 """Prefix of hidden folders in which files are made before they are moved in; leftovers are cleared away."""
 
@@ -157,10 +158,13 @@ def _write_files(synthesis: Synthesis, result: dict, stage: Path, progress) -> d
     for name, draw in (
         ("overlay", lambda path: write_overlay(synthesis, path)),
         ("bullseye", lambda path: write_bullseye(result, path)),
+        ("thickening", lambda path: write_thickening(result, path)),
         ("phases", lambda path: write_phases(synthesis, path)),
     ):
         files[name] = f"{name}.png"
         draw(stage / files[name])
+    progress("write", 0.5, "DICOM")
+    files |= _write_dicom(synthesis, result, stage, stage / files["overlay"])
     progress("write", 0.6, "scene")
     try:
         from .scene import save_scene
@@ -170,10 +174,23 @@ def _write_files(synthesis: Synthesis, result: dict, stage: Path, progress) -> d
         files["scene"] = "scene.mrb"
         save_scene(synthesis, stage / files["scene"], result)
     progress("write", 0.9, "report")
-    pictures = {name: (stage / files[name]).read_bytes() for name in ("overlay", "bullseye", "phases")}
+    pictures = {name: (stage / files[name]).read_bytes() for name in PICTURES}
     files["report"] = "report.html"
     (stage / files["report"]).write_text(build_page(result, pictures), encoding="utf-8")
     return files | {"result": RESULT}
+
+
+def _write_dicom(synthesis: Synthesis, result: dict, stage: Path, overlay: Path) -> dict[str, str]:
+    """The files of dicom/; none, and a note, where they cannot be made."""
+    try:
+        from .dicom_out.files import write_dicom
+
+        files, notes = write_dicom(synthesis, result["segments"], overlay, stage)
+    except StudyError as reason:
+        result["notes"].append(f"dicom/ was not written: {reason}")
+        return {}
+    result["notes"] += notes
+    return files
 
 
 def _roles(name: str, written: list[str]) -> dict[str, str]:
@@ -237,12 +254,11 @@ class Staged:
 
 
 def _listed(last: Path) -> set[str]:
-    """Files of an earlier run, by its own list; only plain names in the folder or in slices/."""
+    """Files of an earlier run, by its own list; only plain names in the folder, slices/ and dicom/."""
     try:
         files = json.loads(last.read_text(encoding="utf-8"))["files"]
         paths = {str(p) for p in files.values()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return set()
-    return {
-        p for p in paths if Path(p).parent in (Path("."), Path("slices")) and Path(p).name not in ("", "..")
-    }
+    folders = (Path("."), Path("slices"), Path("dicom"))
+    return {p for p in paths if Path(p).parent in folders and Path(p).name not in ("", "..")}

@@ -75,7 +75,7 @@ def read_source(cine: Cine, phase: int) -> SourceStudy:
     """
     source = cine.source
     if not source.files:
-        raise StudyError("the cine was not read from DICOM files, so there is no study to file them in")
+        raise StudyError("the cine was not read from DICOM files, so there is no study to file them in.")
     paths = [os.path.abspath(files[phase]) for files in source.files]
     numbers = [frames[phase] for frames in source.frames] or [0] * len(paths)
     try:
@@ -84,10 +84,10 @@ def read_source(cine: Cine, phase: int) -> SourceStudy:
         found = {(os.path.abspath(f.file.path), f.index): f for f in frames_of(listing)}
         frames = [found[place] for place in zip(paths, numbers, strict=True)]
     except (OSError, KeyError, StudyError):
-        raise StudyError("the DICOM files of the cine are no longer where it was read from") from None
+        raise StudyError("the DICOM files of the cine are no longer where it was read from.") from None
     for frame, geometry in zip(frames, cine.geometries, strict=True):
         if not _same_place(frame.geometry, geometry):
-            raise StudyError("the DICOM files of the cine were changed since it was read")
+            raise StudyError("the DICOM files of the cine were changed since it was read.")
     reference = _frame_of_reference(frames)
     images = tuple(_source_image(frame) for frame in frames)
     series = generate_uid(entropy_srcs=["T1Diff stand-in", *(i.sop_instance for i in images)])
@@ -129,10 +129,10 @@ def _frame_of_reference(frames: list[Frame]) -> str:
     """The one FrameOfReferenceUID (0020,0052). StudyError where it is missing or differs."""
     references = {frame.attributes.text("FrameOfReferenceUID") for frame in frames}
     if len(references) > 1:
-        raise StudyError("the slices of the cine lie in different frames of reference (0020,0052)")
+        raise StudyError("the slices of the cine lie in different frames of reference (0020,0052).")
     reference = references.pop()
     if not UID(reference).is_valid:
-        raise StudyError("the cine has no valid FrameOfReferenceUID (0020,0052)")
+        raise StudyError("the cine has no valid FrameOfReferenceUID (0020,0052).")
     return reference
 
 
@@ -141,7 +141,7 @@ def _source_image(frame: Frame) -> SourceImage:
     values = [frame.attributes.text(name) for name in names]
     for name, value in zip(names, values, strict=True):
         if not value or not UID(value).is_valid:
-            raise StudyError(f"the cine has no valid {name}")
+            raise StudyError(f"the cine has no valid {name}.")
     return SourceImage(*values[:3], frame.index + 1 if frame.enhanced else None)
 
 

@@ -14,7 +14,7 @@ BASE = set("study errors options progress resources versions devices look_locker
 READING = BASE | {"dicom", "loading", "nrrd_files", "review_files", "study_files", "volumes"}
 HEART = BASE | {"anatomy", "engine"}
 SPINE = READING | HEART | {"synthesis", "sampling", "segmentation", "statistics", "model"}
-WRITING = SPINE | {"outputs", "scene", "report"}
+WRITING = SPINE | {"dicom_out", "outputs", "scene", "report"}
 ALLOWED = {
     "__init__": {"errors", "loading", "options", "outputs", "segmentation", "study", "synthesis"},
     "errors": set(),
@@ -45,6 +45,7 @@ ALLOWED = {
     "outputs": WRITING,
     "scene": WRITING,
     "report": WRITING,
+    "dicom_out": WRITING | {"sentences"},
     "phantom": READING | HEART | {"phantom"},
     "training": SPINE | {"phantom", "training"},
     "evaluation": WRITING | {"phantom", "evaluation"},
@@ -56,7 +57,7 @@ ALLOWED = {
     "__main__": {"cli"},
 }
 HEAVY = {"torch", "SimpleITK", "pydicom", "matplotlib", "scipy", "slicer", "vtk", "lightning", "safetensors"}
-HEAVY |= {"dask", "distributed", "filelock"}
+HEAVY |= {"dask", "distributed", "filelock", "highdicom"}
 LIGHT_ROOMS = set(
     "__init__ __main__ cli commands errors options progress resources sentences study versions".split()
 )
