@@ -56,7 +56,7 @@ def _standard(frame: Frame) -> float | None:
 def _enhanced(frame: Frame) -> float | None:
     """The first plausible of InversionTimes; Philips fills the list up with the largest double."""
     value = frame.attributes.value("InversionTimes")
-    items = value if isinstance(value, MultiValue) else [] if value is None else [value]
+    items = value if isinstance(value, (list, MultiValue)) else [] if value is None else [value]
     return next((float(item) for item in items if _plausible(float(item)) is not None), None)
 
 

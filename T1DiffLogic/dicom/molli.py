@@ -133,9 +133,9 @@ def fit_series(series: InversionSeries, device="cpu", min_r2: float = MIN_R2, co
         progress("fit", s / series.n_slices)
         known = np.flatnonzero(series.inversion[s] >= 0)
         fit = fit_signed if series.signed else fit_magnitude
-        if series.trains(s) == SHMOLLI and not series.signed:
-            known = known[np.lexsort((series.times_ms[s, known], series.inversion[s, known]))]
-            fit = fit_shmolli
+        if not series.signed and _is_shmolli(series, s):
+            # the second and the third inversion begin with a little more delay each
+            known, fit = known[[0, 3, 4, 5, 6, 1, 2]], fit_shmolli
             conditional.append(s)
         signal = torch.from_numpy(series.images[s, known]).to(device).movedim(0, -1)
         fitted, quality = fit(signal, torch.from_numpy(series.times_ms[s, known]).to(device))
@@ -149,6 +149,12 @@ def fit_series(series: InversionSeries, device="cpu", min_r2: float = MIN_R2, co
     if correction != 1.0:
         notes.append(f"T1 multiplied by {correction:g}, as asked for.")
     return T1Map(np.where(r2 >= min_r2, t1 * correction, 0), series.geometries, (*notes, *series.notes)), r2
+
+
+def _is_shmolli(series: InversionSeries, index: int) -> bool:
+    """By the pulses that the images follow, or by name where an export lost the order of acquisition."""
+    trains = series.trains(index)
+    return trains == SHMOLLI or sum(trains) == sum(SHMOLLI) and "shmolli" in series.label.lower()
 
 
 def _first(source) -> tuple[FoundSeries, tuple[str, ...]]:

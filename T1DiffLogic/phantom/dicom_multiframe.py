@@ -112,3 +112,16 @@ def _frame(geometry: SliceGeometry, s: int, p: int, times, identity: Identity, n
             NominalCardiacTriggerDelayTime=float(times[p]), RRIntervalTimeNominal=cycle
         )
     return frame
+
+
+def set_inversion_times(dataset: FileDataset, times_ms: np.ndarray) -> None:
+    """Tell each frame its (S, N) inversion time in its MR Modifier group, frames image by image.
+
+    Philips fills InversionTimes (0018,9079) up with the largest double; so does this.
+    """
+    times = np.asarray(times_ms).T.ravel()
+    for frame, time in zip(dataset.PerFrameFunctionalGroupsSequence, times, strict=True):
+        frame.pop("CardiacSynchronizationSequence", None)
+        frame.MRModifierSequence = _group(
+            InversionRecovery="YES", InversionTimes=[float(time), float(np.finfo(np.float64).max)]
+        )

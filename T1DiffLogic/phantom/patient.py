@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ..dicom.molli import InversionSeries
 from ..study import Cine, CineSource, SliceGeometry, T1Map
 from .draws import Draws
 from .hearts import Hearts, sample_hearts
 from .motion import activation
 from .planes import Planes
-from .render import DigitalScan
+from .render import DigitalScan, MolliScan
 from .shifts import Shift
 
 
@@ -30,6 +31,7 @@ class DigitalPatient:
     edv_ml, esv_ml, mass_g   true volumes; mass at 1.05 g/ml
     infarcted         whether there is a scar
     t1_expected_ms    None, or (N, R, C) the noise-free map of the same anatomy in an average person
+    inversion         None, or the magnitude inversion images that `t1` was fitted to
     """
 
     seed: int
@@ -47,6 +49,7 @@ class DigitalPatient:
     mass_g: float
     infarcted: bool
     t1_expected_ms: np.ndarray | None = None
+    inversion: InversionSeries | None = None
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,7 @@ def digital_patient(
     progress=None,
     t1_slices_only: bool = False,
     expected: bool = False,
+    inversion: bool = False,
     shift: Shift | None = None,
 ) -> DigitalPatient:
     """The patient of one seed, rendered slice by slice.
@@ -143,6 +147,7 @@ def digital_patient(
     t1_slices_only  render the cine only where a T1 slice lies, base to apex in the same order; four times
                faster. The cine's gain may differ a little from that of the whole stack
     expected   also render `t1_expected_ms`
+    inversion  also keep the images behind the T1 map
     shift      another scanner or another disease than those of the distribution (shifts.SHIFTS)
     """
     options = {"wide": wide, "infarcted": infarcted}
@@ -195,7 +200,7 @@ def digital_patient(
 
     planes = _planes(t1_heights, thickness, t1_pixel, [centre] * 3, rotation, view, t1_size)
     geometries = tuple(frame.geometry(h, centre, t1_size, t1_pixel, thickness) for h in t1_heights)
-    maps, expected_ms = [], None
+    maps, expected_ms, series = [], None, None
     for exam in (1, 2):
         scan = _scan(seed, 3, planes, options, shift, exam)
         if exam == 1:
@@ -203,10 +208,12 @@ def digital_patient(
             late = torch.full((3, 1), 0.03)
             shapes = scan.shapes(late, scan.scanner.t1_shift, scan.scanner.t1_height)
             scar = shapes.mixture["core"][:, 0] * (t1_labels == 2)
-        noisy, _ = scan.molli()
+        noisy = scan.molli_scan()
+        if exam == 1 and inversion:
+            series = _inversion_series(noisy, geometries)
         if exam == 1 and expected:  # after the noise, which is the same with and without it
             expected_ms = scan.molli(noise=False, average=True)[0].numpy()
-        maps.append(T1Map(values_ms=np.round(noisy.numpy()), geometries=geometries))
+        maps.append(T1Map(values_ms=np.round(noisy.t1_ms.numpy()), geometries=geometries))
     edv, muscle = probe.ventricle.volumes_ml(0.0)
     esv, _ = probe.ventricle.volumes_ml(1.0)
     active = activation(hearts, times)[0].numpy()
@@ -228,4 +235,17 @@ def digital_patient(
         mass_g=float(muscle[0]) * 1.05,
         infarcted=bool(hearts.lesions[0].scar[0] > 0),
         t1_expected_ms=expected_ms,
+        inversion=series,
+    )
+
+
+def _inversion_series(scan: MolliScan, geometries) -> InversionSeries:
+    """Magnitude images as a scanner stores them, 12 bits, sorted by inversion time."""
+    images = scan.images.abs().numpy()
+    order = scan.times_ms[0].argsort().numpy()
+    return InversionSeries(
+        images=np.round(images * (4095 / images.max()))[:, order],
+        times_ms=scan.times_ms.numpy()[:, order],
+        inversion=np.repeat((np.arange(len(order)) >= 5)[None, order], len(images), axis=0),
+        geometries=geometries,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
@@ -96,6 +97,21 @@ class WallTables:
     rough_endo: torch.Tensor  # with trabeculae, which the labels count as cavity
     level: torch.Tensor
     extents: tuple[dict[str, torch.Tensor], ...]  # per lesion: oedema, core, mvo
+
+
+class MolliScan(NamedTuple):
+    """One MOLLI examination of B slices.
+
+    t1_ms    (B, H, W) as the scanner would deliver it, its systematic error included
+    labels   (B, H, W) uint8
+    images   (B, 8, H, W) signed inversion images in order of acquisition
+    times_ms (B, 8) inversion times
+    """
+
+    t1_ms: torch.Tensor
+    labels: torch.Tensor
+    images: torch.Tensor
+    times_ms: torch.Tensor
 
 
 class DigitalScan:
@@ -327,13 +343,19 @@ class DigitalScan:
     def molli(
         self, *, noise: bool = True, misregistration: float = 1.0, average: bool = False
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The MOLLI T1 map of each slice, late diastole.
+        """T1 (B, H, W) in ms and labels uint8 (B, H, W) of `molli_scan`."""
+        scan = self.molli_scan(noise=noise, misregistration=misregistration, average=average)
+        return scan.t1_ms, scan.labels
+
+    def molli_scan(
+        self, *, noise: bool = True, misregistration: float = 1.0, average: bool = False
+    ) -> MolliScan:
+        """MOLLI 5(3)3 of each slice, late diastole: the map and the images that it was fitted to.
 
         noise            False: the noise-free map of the same anatomy (the truth behind the scan)
         misregistration  share of the in-plane shift between the cine and T1 breath-holds; 0 with
                          the same through-plane position, too
         average          True: tissues of an average person in place of this one's own
-        Returns T1 (B, H, W) in ms and labels uint8 (B, H, W).
         """
         h, sc = self.hearts, self.scanner
         b = len(h)
@@ -361,4 +383,4 @@ class DigitalScan:
         t1 = torch.stack([fit_signed(images[i].movedim(0, -1).contiguous(), times[i])[0] for i in range(b)])
         if noise:
             t1 = t1 * (1 + sc.t1_field[:, None, None] * fields[:, 0])
-        return t1.clamp(0, 4000), shapes.labels[:, 0]
+        return MolliScan(t1.clamp(0, 4000), shapes.labels[:, 0], images, times)
