@@ -109,9 +109,12 @@ def comparison_table(study: Study, comparisons: list[Comparison]) -> Table:
     table = Table(
         "significance", f"{ours} minus each rival",
         ["rival", *(m.label + (" ↑" if m.sign > 0 else " ↓") for m in MEASURES)],
-        f"Difference (p after Holm over the rivals of the column); **bold**: {ours} ahead, *italic*: behind, at "
-        f"p < {ALPHA}. Wilcoxon signed-rank over patients; R and AUC by {4000} paired bootstraps of patients. "
-        "Methods that sample stand with the mean of their samples, and in CRPS and infarct size with all of them.",
+        f"Difference (p after Holm over the rivals of the column); **bold**: {ours} ahead, *italic*: "
+        "behind, at "
+        f"p < {ALPHA}. Wilcoxon signed-rank over patients; R and AUC by {4000} paired bootstraps of "
+        "patients. "
+        "Methods that sample stand with the mean of their samples, and in CRPS and infarct size with all "
+        "of them.",
     )  # fmt: skip
     for rival in dict.fromkeys(c.rival for c in comparisons):
         row: list = [study.label(rival)]

@@ -37,9 +37,7 @@ def exchanged(method: TrainedMethod, one: Case, other: Case, samples: int, seed:
     maps = {}
     with inference_precision(device):
         own = {
-            k: network.encode(
-                *(t.to(device) for t in (method.method.frames(v), v["soft_ed"], v["soft_es"]))
-            )
+            k: network.encode(*(t.to(device) for t in (method.method.frames(v), v["soft_ed"], v["soft_es"])))
             for k, v in inputs.items()
         }
         for mod in "AB":
@@ -64,7 +62,7 @@ def exchanged(method: TrainedMethod, one: Case, other: Case, samples: int, seed:
 
 
 def bright_cavity(image: np.ndarray, labels: np.ndarray) -> float | None:
-    """How well a map's bright cavity fits `labels`: Dice of their cavity with what looks like blood in their LV.
+    """How well a map's cavity fits `labels`: Dice of their cavity with what looks like blood in their LV.
 
     Blood-like is above the middle between the medians of cavity and wall. None without cavity or wall.
     """

@@ -34,7 +34,8 @@ def provenance(study: Study, group: str = TEST) -> str:
     """n, split, origin, seed, commit and command of everything that is shown, in one sentence."""
     run, g = study.run, study.run["groups"][group]
     return (
-        f"{g['patients']} {run['split']} patients, {g['slices']} slices; data: {g['origin']}; {run['samples']} samples, "
+        f"{g['patients']} {run['split']} patients, {g['slices']} slices; data: {g['origin']}; "
+        f"{run['samples']} samples, "
         f"seed {run['seed']}; commit {run['commit']}; {run['command']}"
     )
 
@@ -104,8 +105,8 @@ def agreement_figure(study: Study, folder: Path) -> list[str]:
             below.axhline(
                 value, color="black", lw=1.4 if name == "bias" else 1, ls="-" if name == "bias" else "--"
             )
-            below.annotate(f"{name} {value:+.0f}", (1.0, value), xycoords=("axes fraction", "data"), ha="right",
-                           va="bottom", fontsize=8)  # fmt: skip
+            below.annotate(f"{name} {value:+.0f}", (1.0, value), xycoords=("axes fraction", "data"),
+                           ha="right", va="bottom", fontsize=8)  # fmt: skip
         below.set(xlabel="mean of native and synthetic T1 (ms)", ylabel="synthetic − native (ms)")
         below.margins(y=0.18)
     figure.suptitle(f"{study.label(ours, study.main(ours))} and native T1", fontsize=12)
@@ -161,11 +162,12 @@ def calibration_figure(study: Study, folder: Path) -> list[str]:
                     label=study.label(method) + word,
                 )
     left.plot([0, top * 1.05], [0, top * 1.05], color="0.6", ls="--", lw=1, label="error = SD")
-    left.set(xlim=(0, top * 1.05), ylim=(0, top * 1.05), aspect="equal", xlabel="stated SD of the map (ms), RMS of the bin",
-             ylabel="true error (ms), RMS of the bin", title="Pixels of the myocardium, by stated SD")  # fmt: skip
+    left.set(xlim=(0, top * 1.05), ylim=(0, top * 1.05), aspect="equal",
+             xlabel="stated SD of the map (ms), RMS of the bin", ylabel="true error (ms), RMS of the bin",
+             title="Pixels of the myocardium, by stated SD")  # fmt: skip
     right.plot([45, 100], [45, 100], color="0.6", ls="--", lw=1, label="as stated")
-    right.set(xlabel="stated interval (%)", ylabel="of native values inside (%)", xlim=(45, 100), ylim=(0, 102),
-              title="Intervals mean ± z · SD")  # fmt: skip
+    right.set(xlabel="stated interval (%)", ylabel="of native values inside (%)", xlim=(45, 100),
+              ylim=(0, 102), title="Intervals mean ± z · SD")  # fmt: skip
     for axis in (left, right):
         axis.legend(fontsize=8, frameon=False)
         axis.grid(alpha=0.25)

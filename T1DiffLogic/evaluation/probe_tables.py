@@ -8,7 +8,7 @@ import numpy as np
 
 from .significance import clustered_auc
 from .study_records import file_name
-from .study_results import TEST, Study
+from .study_results import Study
 from .table import NONE, Table, cell, interval_cell, spread_cell
 from .tables import segment_agreement
 
@@ -19,7 +19,8 @@ def shift_table(study: Study) -> Table | None:
         return None
     table = Table(
         "shifts", "Patients unlike those of training",
-        ["method", "patients of", "RMSE ms, myocardium", "R of segments (95 % CI)", "AUC of infarcted segments (95 % CI)",
+        ["method", "patients of", "RMSE ms, myocardium", "R of segments (95 % CI)",
+         "AUC of infarcted segments (95 % CI)",
          "CRPS ms", "within 90 %", "patients"],
         "; ".join(
             f"{name}: {g['patients']} patients, {g['slices']} slices, {g['origin']}"
@@ -57,8 +58,10 @@ def sensitivity_table(study: Study) -> Table | None:
     """How far segments move when ED, contours or the seed move; None when not measured."""
     table = Table(
         "sensitivity", "What ED ± 1 phase, contours ± 1 pixel and the seed change",
-        ["method", "change", "segments move by, ms", "in the mean, ms", "segment error before, ms", "after, ms", "patients"],
-        "Mean ± SD over patients; the map is made anew and read under the same contours. ED ± 1 takes the neighbouring "
+        ["method", "change", "segments move by, ms", "in the mean, ms", "segment error before, ms",
+         "after, ms", "patients"],
+        "Mean ± SD over patients; the map is made anew and read under the same contours. ED ± 1 takes the "
+        "neighbouring "
         "phase as ED and leaves the masks; a contour moves at endo- and epicardium, at ED and ES.",
     )  # fmt: skip
     names = ("moved_abs_ms", "moved_mean_ms", "before_mae_ms", "after_mae_ms")
@@ -78,8 +81,10 @@ def exchange_table(study: Study) -> Table | None:
         ["method", "nearer to", "RMSE to the owner's map, ms", "R of segments with the owner's map",
          "Dice of the bright cavity with the owner's contours", "wall above 1250 ms, owner's map %",
          "wall above 1250 ms, mixed map %", "mixed maps"],
-        "Mean ± SD over the mixed maps of pairs of patients (one with an infarct, one without). If c_mod gives "
-        "the tissue's values and c_mor the shape, the values follow the owner of c_mod and the cavity the owner of c_mor.",
+        "Mean ± SD over the mixed maps of pairs of patients (one with an infarct, one without). If c_mod "
+        "gives "
+        "the tissue's values and c_mor the shape, the values follow the owner of c_mod and the cavity the "
+        "owner of c_mor.",
     )  # fmt: skip
     for method in study.methods:
         rows = study.rows("exchanges", method)
@@ -137,8 +142,10 @@ def cost_table(study: Study) -> Table:
     """What each trained method cost and was trained on."""
     table = Table(
         "training", "How the methods were trained",
-        ["method", "trained on", "parameters", "updates", "minutes", "batch", "on", "commit", "weights", "seconds per patient"],
-        "Updates and minutes as their training logs state them; seconds are of this measurement (all variants "
+        ["method", "trained on", "parameters", "updates", "minutes", "batch", "on", "commit", "weights",
+         "seconds per patient"],
+        "Updates and minutes as their training logs state them; seconds are of this measurement (all "
+        "variants "
         f"together) on {study.run['device']}.",
     )  # fmt: skip
     for method in study.methods:
@@ -153,8 +160,9 @@ def cost_table(study: Study) -> Table:
         seconds = list(study.figures(method, "seconds").values())
         table.rows.append(
             [
-                study.label(method), told["trained_on"], said("parameters"), said("updates", "steps"), said("minutes"),
-                said("batch_size"), said("device"), said("commit"), told["weights_sha256"][:12],
+                study.label(method), told["trained_on"], said("parameters"), said("updates", "steps"),
+                said("minutes"), said("batch_size"), said("device"), said("commit"),
+                told["weights_sha256"][:12],
                 cell(float(np.median(seconds)) if seconds else None, 1),
             ]
         )  # fmt: skip

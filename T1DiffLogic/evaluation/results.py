@@ -94,17 +94,18 @@ class _Page:
             "Written by `make results` from the rows in [data](data) alone; do not edit. "
             + run["notice"]
             + ".",
-            f"Measured on {provenance(study)}. Patients of the dataset: {splits}, split with seed {run['split_seed']}. "
-            f"The method of the study is **{study.label(study.reference)}**. Figures of methods that sample are of "
-            "the mean of their samples unless a row says otherwise. Thresholds and factors that are fitted come "
+            f"Measured on {provenance(study)}. Patients of the dataset: {splits}, split with seed "
+            f"{run['split_seed']}. The method of the study is **{study.label(study.reference)}**. Figures "
+            "of methods that sample are of "
+            "the mean of their samples unless a row says otherwise. Thresholds and factors that are "
+            "fitted come "
             f"from {run['calibration_split']} patients.",
             "## What was aimed at, and what is reached",
         )
         lines = ["| aim | reached | figures |", "|---|---|---|"]
         for aim, reached, figures in aims(study, comparisons):
-            lines.append(
-                f"| {aim} | {'not measured in full' if reached is None else 'yes' if reached else '**no**'} | {figures} |"
-            )
+            said = "not measured in full" if reached is None else "yes" if reached else "**no**"
+            lines.append(f"| {aim} | {said} | {figures} |")
         self.text("\n".join(lines))
         self.table(cost_table(study))
         self.figure(convergence_figure, "Convergence: error on validation slices over updates and over time.")
@@ -124,7 +125,8 @@ class _Page:
         )
         self.figure(
             heat_figure,
-            "Fig. 3. The same as heat maps; green: the infarct of the reference, on all maps at the same place.",
+            "Fig. 3. The same as heat maps; green: the infarct of the reference, on all maps at the same "
+            "place.",
         )
 
     def _agreement(self) -> None:

@@ -7,7 +7,6 @@ method from patients outside the test set; then patient by patient. See study_re
 from __future__ import annotations
 
 import csv
-import shlex
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -58,7 +57,7 @@ class EvaluationOptions:
 
 @dataclass
 class Evaluation:
-    """One run: `methods` maps names to model folders; the first is the one that is compared with all others."""
+    """One run: `methods` maps names to model folders; the first is compared with all others."""
 
     dataset: Path
     out: Path
@@ -274,7 +273,7 @@ class Evaluation:
                 self.records.add(key, {"exchanges": exchange_rows(maps, one, other)})
 
     def _exchange_pairs(self) -> list[tuple[Case, Case]]:
-        """Patients with an infarct beside patients without, in order; neighbours where one kind is missing."""
+        """Patients with an infarct beside patients without, in order; neighbours where one is missing."""
         cases = list(cases_of(self.groups[TEST], TEST, self.options.patients))
         sick = [c for c in cases if reference_scar(c).any()]
         well = [c for c in cases if not reference_scar(c).any()]
@@ -307,20 +306,10 @@ def commit() -> str:
     root = Path(__file__).resolve().parents[2]
     try:
         run = subprocess.run(
-            ["git", "-C", str(root), "describe", "--always", "--abbrev=12", "--dirty= + changes", "--exclude=*"],
+            ["git", "-C", str(root), "describe", "--always", "--abbrev=12", "--dirty= + changes",
+             "--exclude=*"],
             capture_output=True, text=True, timeout=20, check=True,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return f"t1diff {__version__}"
     return run.stdout.strip()
-
-
-def command_line(arguments: list[str]) -> str:
-    """The command as it is typed, with folders by their last name only: no place of a machine is written."""
-    shown = []
-    for argument in arguments:
-        name, equals, value = argument.partition("=")
-        path = value if equals else argument
-        short = Path(path).name if "/" in path else path
-        shown.append(f"{name}={short}" if equals else short)
-    return "t1diff " + " ".join(shlex.quote(a) for a in shown)

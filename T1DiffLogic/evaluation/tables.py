@@ -49,9 +49,10 @@ def image_table(study: Study, name: str, title: str, methods, bold: bool = True)
         name,
         title,
         ["method", *(head for _, head, _, _ in IMAGE_COLUMNS), "patients"],
-        f"Mean ± SD over patients, each the mean of its slices (errors in ms: over all its pixels). The data range "
-        f"is {low:.0f} ms, the window of all models; the columns at {high:.0f}, of 12-bit images, are only there "
-        "to stand beside the paper, which names no range. Myocardium: where the contours of the cine and of the native map agree.",
+        "Mean ± SD over patients, each the mean of its slices (errors in ms: over all its pixels). The data "
+        f"range is {low:.0f} ms, the window of all models; the columns at {high:.0f}, of 12-bit images, are "
+        "only there to stand beside the paper, which names no range. Myocardium: where the contours of the "
+        "cine and of the native map agree.",
     )
     for method, variant in _rows_of(study, methods, True):
         cells = [
@@ -131,7 +132,8 @@ def segment_table(study: Study) -> Table:
         "agreement_segments", "Agreement of the 16 AHA segments",
         ["method", "R (95 % CI)", "slope", "bias ms", "limits of agreement ms", "ICC(2,1) (95 % CI)",
          "CCC (95 % CI)", "R, infarcted patients", "R within each of them, mean (95 % CI)", "segments"],
-        "Intervals resample patients, not segments. R within a patient knows nothing of the differences between "
+        "Intervals resample patients, not segments. R within a patient knows nothing of the differences "
+        "between "
         "patients and from base to apex alone cannot raise it above what the segments' means give.",
     )  # fmt: skip
     for method, variant in _rows_of(study, study.methods, True):
@@ -197,11 +199,14 @@ def extent_table(study: Study) -> Table:
     """Infarct size, overlap and transmurality by the three rules."""
     table = Table(
         "scar_extent", "Infarct size, place and transmurality",
-        ["method", "rule", "size − reference, % of LV", "the same, of the mean map", "size − native by the rule, % of LV",
-         "Dice", "transmurality − reference, %", "patients / infarcted"],
-        "Mean ± SD over patients. Reference: the true infarct core of the digital patients, or native T1 above 1250 ms "
-        "where nobody knows it. LV is the trimmed myocardium of the three slices. Dice and transmurality are of "
-        "patients with an infarct.",
+        ["method", "rule", "size − reference, % of LV", "the same, of the mean map",
+         "size − native by the rule, % of LV", "Dice", "transmurality − reference, %",
+          "patients / infarcted"],
+        "Mean ± SD over patients. Reference: the true infarct core of the digital patients, or native T1 "
+        "above "
+        "1250 ms where nobody knows it. LV is the trimmed myocardium of the slices. Dice and "
+        "transmurality are "
+        "of patients with an infarct.",
     )  # fmt: skip
     for method in study.methods:
         for variant in study.variants(method):
@@ -233,8 +238,10 @@ def uncertainty_table(study: Study) -> Table:
         "uncertainty", "Is the doubt right, and the map as sharp as a native one?",
         ["method", "CRPS ms ↓", "SD ms", "within 50 %", "within 90 %", "factor of the SD", "then within 90 %",
          "segments within 90 %", "gradient / native", "power 3 to 10 mm / native"],
-        "Pixels of the myocardium against the noisy native map. CRPS of one map is its mean absolute error. The "
-        f"factor of the SD is fitted on {study.run['calibration_split']} patients. Gradient and power are of the heart "
+        "Pixels of the myocardium against the noisy native map. CRPS of one map is its mean absolute "
+        "error. The "
+        f"factor of the SD is fitted on {study.run['calibration_split']} patients. Gradient and power are "
+        "of the heart "
         "and of the crop; native noise counts as structure, so the noise-free truth stands below 1.",
     )  # fmt: skip
     for method, variant in _rows_of(study, study.methods, True):
