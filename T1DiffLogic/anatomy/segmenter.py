@@ -80,7 +80,7 @@ class Segmenter:
         result = np.zeros((*cine.images.shape[:2], 4, *cine.images.shape[2:]), dtype=np.float16)
         for s in range(cine.n_slices):
             soft = tidied(self._soft(crops[s]), roi.pixel_mm)
-            result[s] = _restored(soft, roi, s)
+            result[s] = restored(soft, roi, s)
             progress(0.1 + 0.9 * (s + 1) / cine.n_slices)
         end_at_base(result, cine.geometries)
         return result
@@ -97,7 +97,7 @@ class Segmenter:
             return nothing
         crops = roi.extract(values)
         return np.stack(
-            [_restored(tidied(self._soft(c), roi.pixel_mm), roi, s)[0] for s, c in enumerate(crops)]
+            [restored(tidied(self._soft(c), roi.pixel_mm), roi, s)[0] for s, c in enumerate(crops)]
         )
 
     @torch.inference_mode()
@@ -169,7 +169,7 @@ def _around_peak(lv: np.ndarray, pixel_mm: float) -> np.ndarray:
     return lv * near
 
 
-def _restored(soft: np.ndarray, roi: Roi, s: int) -> np.ndarray:
+def restored(soft: np.ndarray, roi: Roi, s: int) -> np.ndarray:
     """(N, 4, 128, 128) of slice `s` -> (N, 4, R, C) float16 on the source pixels."""
     one = Roi(roi.centres[s : s + 1], roi.geometries[s : s + 1], roi.size, roi.pixel_mm)
     back = one.restore(soft[None])[0]

@@ -131,7 +131,7 @@ def read_patient(path, names=None) -> dict[str, np.ndarray]:
 
 
 def checked(record: dict[str, np.ndarray], what: str, names=None) -> dict[str, np.ndarray]:
-    """`record` with FIELDS' types. StudyError naming `what` when a field is missing, misshapen, not finite."""
+    """`record` with FIELDS' types. StudyError naming `what` when one is missing, misshapen, not finite."""
     sizes: dict[str, int] = {}
     result = {}
     for name, (kind, axes, required) in FIELDS.items():
