@@ -25,6 +25,7 @@ __all__ = [
     "paired_segments",
     "scar_rule",
     "segment_table",
+    "thickening_of",
     "ventricular_function",
     "wall_thickening",
 ]
@@ -44,7 +45,10 @@ SEPTAL_MID = (8, 9)
 
 @dataclass(frozen=True)
 class SegmentRow:
-    """One AHA segment. Values are ms; sd_ms is spatial, uncertainty_ms over the samples' means."""
+    """One AHA segment. Values are ms; sd_ms is spatial, uncertainty_ms over the samples' means.
+
+    thickening_percent is systolic, of the wall at ED, and there whether or not T1 was judged.
+    """
 
     id: int
     name: str
@@ -54,6 +58,7 @@ class SegmentRow:
     n: int
     uncertainty_ms: float | None
     scar_fraction: float | None
+    thickening_percent: float | None = None
 
     def as_dict(self) -> dict:
         return asdict(self)
@@ -81,10 +86,18 @@ def _segments(synthesis: Synthesis, where: np.ndarray | None = None) -> list[np.
     return [judged & (synthesis.aha == number) for number in range(1, 17)]
 
 
+def thickening_of(synthesis: Synthesis) -> np.ndarray:
+    """(16,) systolic wall thickening in percent per AHA segment, NaN where it cannot be measured."""
+    masks, levels = synthesis.segmentation, [s.level for s in synthesis.slices]
+    return wall_thickening(
+        masks.labels_ed, masks.labels_es, masks.rv_insertions, levels, synthesis.cine.geometries
+    )
+
+
 def scar_rule(synthesis: Synthesis, rule: str | float = "fixed", thickening=None) -> ScarRule:
     """The rule by name ('fixed': 1250 ms, 'remote': remote mean + 2 SD) or a threshold in ms.
 
-    thickening  (16,) percent per segment, NaN unknown; needed by 'remote' (see wall_thickening)
+    thickening  (16,) percent per segment, NaN unknown; None is `thickening_of` the study, for 'remote'
 
     Remote is the third of the segments with the lowest mean T1 among those that thicken by at
     least 30 %; when fewer than a third do, among the better-thickening half, which the note says.
@@ -103,7 +116,7 @@ def scar_rule(synthesis: Synthesis, rule: str | float = "fixed", thickening=None
             raise StudyError(f"a scar threshold of {threshold:g} ms is not plausible (300 to 3000 ms).")
         return ScarRule("given", np.full(len(samples), threshold))
     masks = _segments(synthesis)
-    thickening = np.full(16, np.nan) if thickening is None else np.asarray(thickening, dtype=np.float64)
+    thickening = np.asarray(thickening_of(synthesis) if thickening is None else thickening, dtype=np.float64)
     known = [i for i in range(16) if masks[i].any() and np.isfinite(thickening[i])]
     if not known:
         raise StudyError("the remote scar rule needs wall thickening of AHA segments; use a fixed threshold.")
@@ -130,22 +143,25 @@ def segment_table(synthesis: Synthesis, rule: ScarRule | None = None) -> list[Se
     """
     rule = scar_rule(synthesis) if rule is None else rule
     rows = []
+    thickening = [float(v) if np.isfinite(v) else None for v in thickening_of(synthesis)]
     for number, mask in enumerate(_segments(synthesis), start=1):
+        name, thickens = NAMES[number - 1], thickening[number - 1]
         if not mask.any():
-            rows.append(SegmentRow(number, NAMES[number - 1], None, None, None, 0, None, None))
+            rows.append(SegmentRow(number, name, None, None, None, 0, None, None, thickens))
             continue
         values = synthesis.t1_ms[mask].astype(np.float64)
         samples = synthesis.samples_ms[:, mask].astype(np.float64)
         rows.append(
             SegmentRow(
                 number,
-                NAMES[number - 1],
+                name,
                 float(values.mean()),
                 float(values.std()),
                 float(np.median(values)),
                 int(values.size),
                 float(samples.mean(axis=1).std(ddof=1)) if len(samples) > 1 else None,
                 float((samples > rule.threshold_ms[:, None]).mean()),
+                thickens,
             )
         )
     return rows

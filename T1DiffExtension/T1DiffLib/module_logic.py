@@ -98,17 +98,12 @@ class ModuleLogic:
         scar  "fixed" (1250 ms), "remote" (remote mean + 2 SD) or a threshold in ms
         """
         from T1DiffLogic.outputs import study_result
-        from T1DiffLogic.statistics import scar_rule, segment_table, wall_thickening
+        from T1DiffLogic.statistics import scar_rule, segment_table
 
         synthesis = self._synthesised()
         result = study_result(synthesis)
         if scar != "fixed":
-            masks, geometries = synthesis.segmentation, synthesis.cine.geometries
-            levels = [entry.level for entry in synthesis.slices]
-            thickening = wall_thickening(
-                masks.labels_ed, masks.labels_es, masks.rv_insertions, levels, geometries
-            )
-            rule = scar_rule(synthesis, scar, thickening)
+            rule = scar_rule(synthesis, scar)
             result["segments"] = [row.as_dict() for row in segment_table(synthesis, rule)]
         return result
 

@@ -64,17 +64,10 @@ def frame_heart(session) -> None:
 
 def scar(synthesis, rule) -> tuple[list | None, str]:
     """(rows of the AHA-16 table, sentence on the extent) under 'fixed', 'remote' or a threshold in ms."""
-    from T1DiffLogic.statistics import scar_rule, segment_table, wall_thickening
+    from T1DiffLogic.statistics import scar_rule, segment_table
 
-    thickening = None
-    if rule == "remote":
-        masks = synthesis.segmentation
-        levels = [s.level for s in synthesis.slices]
-        thickening = wall_thickening(
-            masks.labels_ed, masks.labels_es, masks.rv_insertions, levels, synthesis.cine.geometries
-        )
     try:
-        found = scar_rule(synthesis, rule, thickening)
+        found = scar_rule(synthesis, rule)
     except StudyError as error:
         return None, str(error)
     rows = [row.as_dict() for row in segment_table(synthesis, found)]
@@ -108,6 +101,7 @@ _TITLES = {
     "n": _("pixels"),
     "uncertainty_ms": _("uncertainty (ms)"),
     "scar_fraction": _("scar fraction"),
+    "thickening_percent": _("thickening (%)"),
 }
 
 

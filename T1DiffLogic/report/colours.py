@@ -16,6 +16,7 @@ from cmcrameri import cm
 T1_WINDOW_MS = (700.0, 2000.0)
 SD_WINDOW_MS = (0.0, 150.0)
 DIFFERENCE_WINDOW_MS = (-300.0, 300.0)
+THICKENING_WINDOW_PERCENT = (-20.0, 100.0)
 ENTRIES = 256
 
 
@@ -35,6 +36,12 @@ def sd_table() -> np.ndarray:
 def difference_table() -> np.ndarray:
     """(256, 3) float64 RGB in 0…1: Vik, white in the middle, blue below zero, red above."""
     return _read_only(cm.vik.colors[:, :3])
+
+
+@cache
+def thickening_table() -> np.ndarray:
+    """(256, 3) float64 RGB in 0…1: Bamako, dark where the wall hardly thickens or thins."""
+    return _read_only(cm.bamako.colors[:, :3])
 
 
 def log_remap(table: np.ndarray, window=T1_WINDOW_MS) -> np.ndarray:
@@ -80,6 +87,13 @@ def colour_sd(values_ms, valid) -> np.ndarray:
 def colour_difference(values_ms, valid) -> np.ndarray:
     """(..., 4) float64 RGBA of a difference in ms, zero in the middle; transparent where not valid."""
     return _rgba(difference_table()[table_index(values_ms, DIFFERENCE_WINDOW_MS, valid)], valid)
+
+
+def colour_thickening(percent: float) -> np.ndarray:
+    """(3,) RGB of a systolic wall thickening in percent; values beyond the window take its ends."""
+    low, high = THICKENING_WINDOW_PERCENT
+    share = min(max((percent - low) / (high - low), 0.0), 1.0)
+    return thickening_table()[round(share * (ENTRIES - 1))]
 
 
 def text_colour(rgb) -> str:

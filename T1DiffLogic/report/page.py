@@ -53,7 +53,7 @@ def build_page(result: dict, pictures: dict[str, bytes]) -> str:
     """The page as HTML text.
 
     result    what result.json holds
-    pictures  PNG bytes of "phases", "overlay" and "bullseye"; they go into the page itself
+    pictures  PNG bytes of "phases", "overlay", "bullseye" and "thickening"; they go into the page itself
 
     Everything that comes from outside is escaped, and nothing that names a patient is in `result`.
     """
@@ -75,6 +75,7 @@ def build_page(result: dict, pictures: dict[str, bytes]) -> str:
         _section(
             "AHA segments", _picture(pictures["bullseye"], "AHA-16 bull's-eye of mean T1") + _segments(result)
         ),
+        _section("Wall thickening", _picture(pictures["thickening"], "AHA-16 bull's-eye of wall thickening")),
         _section("Agreement with the native map", _agreement(agreement)) if agreement else "",
         _section(
             "What this cannot tell", "<ul>" + "".join(f"<li>{escape(t)}</li>" for t in limits) + "</ul>"
@@ -165,12 +166,14 @@ def _slices(result: dict) -> str:
 def _segments(result: dict) -> str:
     columns = [("", True), ("segment", False), ("mean (ms)", True), ("uncertainty (ms)", True)]
     columns += [("spatial SD (ms)", True), ("median (ms)", True), ("pixels", True), ("scar fraction", True)]
+    columns += [("thickening", True)]
     rows = []
     for r in result["segments"]:
         scar = None if r["scar_fraction"] is None else 100 * r["scar_fraction"]
         doubt = "–" if r["uncertainty_ms"] is None else f"±{r['uncertainty_ms']:.0f}"
         cells = [str(r["id"]), r["name"], _number(r["mean_ms"]), doubt, _number(r["sd_ms"])]
         cells += [_number(r["median_ms"]), str(r["n"]), _number(scar, " %")]
+        cells += [_number(r["thickening_percent"], " %")]
         if r["n"] == 0:
             cells[1] += " (not judged)"
         rows.append((cells, r["n"] == 0))

@@ -5,7 +5,17 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-COLUMNS = ("id", "name", "mean_ms", "sd_ms", "median_ms", "n", "uncertainty_ms", "scar_fraction")
+COLUMNS = (
+    "id",
+    "name",
+    "mean_ms",
+    "sd_ms",
+    "median_ms",
+    "n",
+    "uncertainty_ms",
+    "scar_fraction",
+    "thickening_percent",
+)
 
 
 def write_segments(segments: list[dict], path: Path) -> None:

@@ -6,7 +6,17 @@ import vtk
 
 from ..study import RESEARCH_NOTICE
 
-SEGMENT_COLUMNS = ("id", "name", "mean_ms", "sd_ms", "median_ms", "n", "uncertainty_ms", "scar_fraction")
+SEGMENT_COLUMNS = (
+    "id",
+    "name",
+    "mean_ms",
+    "sd_ms",
+    "median_ms",
+    "n",
+    "uncertainty_ms",
+    "scar_fraction",
+    "thickening_percent",
+)
 _WHOLE = ("id", "n")
 
 

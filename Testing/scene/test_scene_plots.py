@@ -104,7 +104,7 @@ def test_table_is_refreshed_in_place(scene, synthesis):
     fixed = slicer.util.arrayFromTableColumn(node, "scar_fraction").copy()
     update_segment_table(node, segment_table(synthesis, scar_rule(synthesis, 1100.0)))
     rows = segment_table(synthesis, scar_rule(synthesis, 1100.0))
-    assert node.GetID() == table_id and node.GetNumberOfColumns() == 8 and node.GetNumberOfRows() == 16
+    assert node.GetID() == table_id and node.GetNumberOfColumns() == 9 and node.GetNumberOfRows() == 16
     found = slicer.util.arrayFromTableColumn(node, "scar_fraction")
     np.testing.assert_allclose(found, [np.nan if r.scar_fraction is None else r.scar_fraction for r in rows])
     assert np.nanmean(found) > np.nanmean(fixed) + 0.2

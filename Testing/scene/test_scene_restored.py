@@ -21,7 +21,7 @@ from T1DiffLogic.study import RESEARCH_NOTICE  # noqa: E402
 def table_rows():
     rows = [
         {"id": i, "name": f"segment {i}", "mean_ms": 1200.25 + i, "sd_ms": 30.5, "median_ms": 1199.0}
-        | {"n": 40 + i, "uncertainty_ms": 7.5, "scar_fraction": 0.25}
+        | {"n": 40 + i, "uncertainty_ms": 7.5, "scar_fraction": 0.25, "thickening_percent": 55.5}
         for i in range(1, 17)
     ]
     rows[4] |= dict.fromkeys(("mean_ms", "sd_ms", "median_ms", "uncertainty_ms", "scar_fraction")) | {"n": 0}
@@ -164,7 +164,7 @@ def test_insertion_points_lie_where_the_pixels_are(restored, synthesis, which, n
 
 def test_table_rows_and_empty_segment(restored):
     table = only(restored, "vtkMRMLTableNode", "AHA-16 synthetic T1").GetTable()
-    assert (table.GetNumberOfRows(), table.GetNumberOfColumns()) == (16, 8)
+    assert (table.GetNumberOfRows(), table.GetNumberOfColumns()) == (16, 9)
     assert table.GetValueByName(6, "mean_ms").ToDouble() == pytest.approx(1207.25)
     assert table.GetValueByName(6, "name").ToString() == "segment 7"
     assert table.GetValueByName(4, "n").ToInt() == 0

@@ -60,7 +60,7 @@ def test_every_listed_file_is_there_and_nothing_else(written):
     found = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
     assert found == set(result["files"].values())
     expected = {"t1_map.nrrd", "t1_sd.nrrd", "valid.nrrd", "segmentation.seg.nrrd", "segments.csv"}
-    assert expected | {"overlay.png", "bullseye.png", "report.html", "result.json"} <= found
+    assert expected | {"overlay.png", "bullseye.png", "thickening.png", "report.html", "result.json"} <= found
     assert not (folder / "dicom").exists()
 
 
@@ -109,7 +109,7 @@ def test_report_is_one_file_that_fetches_nothing(written):
     text = (folder / "report.html").read_text(encoding="utf-8")
     page = Page(text)
     assert not page.open, "unclosed tags"
-    assert len(page.links) == 3 and all(link.startswith("data:image/png;base64,") for link in page.links)
+    assert len(page.links) == 4 and all(link.startswith("data:image/png;base64,") for link in page.links)
     assert not {"script", "link", "iframe"} & set(page.tags)
     assert not re.search(r"(?i)url\(|@import|https?://", text)
     words = " ".join(page.words)
@@ -128,9 +128,9 @@ def test_report_escapes_what_comes_from_outside(written):
     hostile["provenance"]["model"] = "<script>alert(1)</script>"
     hostile["slices"][7]["flags"] = ['<img src="https://example.org/x.png">']
     hostile["notes"] = ["a & b < c"]
-    text = build_page(hostile, dict.fromkeys(("phases", "overlay", "bullseye"), b"png"))
+    text = build_page(hostile, dict.fromkeys(outputs.PICTURES, b"png"))
     page = Page(text)
-    assert "script" not in page.tags and page.tags.count("img") == 3
+    assert "script" not in page.tags and page.tags.count("img") == 4
     assert "a & b < c" in page.words
 
 
@@ -145,7 +145,7 @@ def test_empty_segment_is_null_and_an_empty_cell(synthesis, tmp_path):
     assert result["agreement"] is None
     outputs.write_segments(result["segments"], tmp_path / "segments.csv")
     assert (tmp_path / "segments.csv").read_text().splitlines()[5].startswith("5,basal inferolateral,,,,0,,")
-    page = build_page(result, dict.fromkeys(("phases", "overlay", "bullseye"), b"png"))
+    page = build_page(result, dict.fromkeys(outputs.PICTURES, b"png"))
     assert "not judged" in page and "None" not in page and "Agreement with" not in page
 
 

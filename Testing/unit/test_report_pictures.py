@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from T1DiffLogic.report import colours
-from T1DiffLogic.report.bullseye import segment_wedge, write_bullseye
+from T1DiffLogic.report.bullseye import segment_wedge, write_bullseye, write_thickening
 from T1DiffLogic.report.overlay import write_overlay
 from T1DiffLogic.report.phases import write_phases
 from T1DiffLogic.report.slice_view import SliceView, field_around, orientation_letters, shown_slices
@@ -171,6 +171,16 @@ def test_bullseye_paints_each_segment_in_its_colour_and_hatches_the_empty_one(tm
     assert abs(columns_of.mean() - 450) < 10
     grey = np.abs(plate - 0.85 * 255).max(axis=-1) < 2
     assert np.nonzero(grey)[0].mean() + 100 > 650, "segment 4, inferior, is at the bottom"
+
+
+def test_thickening_is_dark_where_the_wall_hardly_moves_and_hatched_where_unknown(tmp_path):
+    rows = [{"thickening_percent": 70.0} for _ in range(16)]
+    rows[0], rows[3] = {"thickening_percent": -250.0}, {"thickening_percent": None}
+    write_thickening({"segments": rows}, tmp_path / "bull.png")
+    plate = np.asarray(Image.open(tmp_path / "bull.png").convert("RGB")).astype(int)[100:800]
+    for colour, row in ((colours.thickening_table()[0] * 255, 200), (np.full(3, 0.85 * 255), 560)):
+        where = np.nonzero(np.abs(plate - colour).max(axis=-1) < 3)
+        assert abs(where[0].mean() - row) < 60 and abs(where[1].mean() - 450) < 20
 
 
 def test_pictures_say_what_the_model_at_hand_was_trained_on(synthesis, tmp_path):

@@ -15,6 +15,7 @@ from T1DiffLogic.statistics import (
     midseptal_t1,
     scar_rule,
     segment_table,
+    thickening_of,
 )
 from T1DiffLogic.study import (
     LV_MYOCARDIUM,
@@ -130,7 +131,7 @@ def test_segment_rows():
     assert [r.id for r in rows] == list(range(1, 17)) and rows[7].name == "mid anteroseptal"
     assert rows[4].as_dict() | {"id": 0, "name": ""} == {
         "id": 0, "name": "", "mean_ms": None, "sd_ms": None, "median_ms": None, "n": 0,
-        "uncertainty_ms": None, "scar_fraction": None,
+        "uncertainty_ms": None, "scar_fraction": None, "thickening_percent": None,
     }  # fmt: skip
     pixels = study.samples_ms[:, 0, 2].astype(float)
     row = rows[2]
@@ -248,6 +249,18 @@ def test_remote_rule_takes_the_lowest_normally_thickening_third():
     assert row.scar_fraction == pytest.approx(share)
     weak = scar_rule(study, "remote", np.linspace(1, 16, 16))
     assert weak.note and weak.remote == (9, 10, 11, 12, 13)
+
+
+def test_thickening_of_a_study_is_that_of_its_contours(monkeypatch):
+    """Nothing to measure in flat contours: None in every row, and the remote rule says what it lacks."""
+    aha, _, samples, _ = sixteen(np.random.default_rng(7))
+    study = make(samples, aha)
+    assert np.isnan(thickening_of(study)).all()
+    assert all(row.thickening_percent is None for row in segment_table(study))
+    percent = np.where(np.arange(16) == 6, np.nan, np.arange(16.0))
+    monkeypatch.setattr("T1DiffLogic.statistics.wall_thickening", lambda *_: percent)
+    rows = segment_table(study)
+    assert rows[6].thickening_percent is None and rows[9].thickening_percent == 9.0
 
 
 def test_rules_by_name_and_number():
