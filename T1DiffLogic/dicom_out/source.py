@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from pydicom import config
@@ -51,9 +51,10 @@ class SourceStudy:
     """The ED images of a cine, base for everything that is filed beside it.
 
     images   S SourceImage, in the order of the cine's slices
-    headers  S stand-ins for them: classic MR headers of one series at the cine's geometries, with the
+    headers  S stand-ins for them: classic MR headers of one series at the slices' positions, with the
              source's patient, study, frame of reference and equipment. highdicom takes sources of one
-             series only, while Siemens writes a series per slice and an enhanced object holds them all.
+             series and one orientation only, while Siemens writes a series per slice, an enhanced object
+             holds them all, and slices are parallel but for rounding or some tenths of a degree.
     notes    sentences on what of the source could not be carried over
     """
 
@@ -99,7 +100,8 @@ def read_source(cine: Cine, phase: int) -> SourceStudy:
         header.SOPInstanceUID = generate_uid(entropy_srcs=[series, str(number)])
         header.FrameOfReferenceUID = reference
         header.InstanceNumber, header.Modality = number + 1, "MR"
-        place(header, geometry)
+        # highdicom wants one orientation; references.true_planes gives each slice its own again
+        place(header, replace(cine.geometries[0], origin=geometry.origin))
         headers.append(header)
     return SourceStudy(images, tuple(headers), tuple(notes))
 

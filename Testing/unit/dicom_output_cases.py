@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 from dicom_cases import smooth_cine
 
@@ -12,6 +14,7 @@ from T1DiffLogic.study import (
     RESEARCH_NOTICE,
     T1_SCALE_NOTICE,
     CardiacPhases,
+    Cine,
     LVSegmentation,
     SliceReport,
     Synthesis,
@@ -26,10 +29,20 @@ SEED = 11
 _SECTORS = {"apical": (13, 14, 15, 16), "mid": (7, 8, 9, 10, 11, 12), "basal": (1, 2, 3, 4, 5, 6)}
 
 
-def source_study(folder, dialect, positions=NON_UNIFORM_MM):
-    """A cine of 4 slices × 6 phases as `dialect` DICOM below `folder`, read back; and the written paths."""
-    paths = write_cine(smooth_cine(phases=6, positions=positions), folder, dialect, seed=SEED)
+def source_study(folder, dialect, positions=NON_UNIFORM_MM, tilt_degrees=0.0):
+    """A cine of 4 slices × 6 phases as `dialect` DICOM below `folder`, read back; and the written paths.
+
+    tilt_degrees  by how much each slice is turned about its row direction against the one before it
+    """
+    cine = smooth_cine(phases=6, positions=positions)
+    geometries = [tilted(g, np.radians(tilt_degrees * s)) for s, g in enumerate(cine.geometries)]
+    paths = write_cine(Cine(cine.images, geometries, cine.trigger_ms), folder, dialect, seed=SEED)
     return read_cine(folder), paths
+
+
+def tilted(geometry, angle):
+    column = np.cos(angle) * geometry.column_direction + np.sin(angle) * geometry.normal
+    return dataclasses.replace(geometry, column_direction=column)
 
 
 def result_of(cine, samples=3) -> Synthesis:
@@ -85,3 +98,15 @@ def result_of(cine, samples=3) -> Synthesis:
 def table(synthesis):
     """The AHA-16 table as result.json holds it."""
     return [row.as_dict() for row in segment_table(synthesis)]
+
+
+def write(synthesis, folder, made_at=None):
+    """dicom/ below `folder` beside a picture of noise; returns (files, notes)."""
+    from PIL import Image
+
+    from T1DiffLogic.dicom_out.files import write_dicom
+
+    folder.mkdir(exist_ok=True)
+    picture = np.random.default_rng(1).integers(0, 256, (61, 701, 3), dtype=np.uint8)
+    Image.fromarray(picture).save(folder / "overlay.png")
+    return write_dicom(synthesis, table(synthesis), folder / "overlay.png", folder, made_at)
