@@ -1,6 +1,6 @@
 """A model on disk: a folder with `config.json` and `model.safetensors` in half precision.
 
-    {"format": 1, "kind": "t1diff" | "gf_unet" | …, "architecture": {…}, "weights_sha256": "…", "metadata": {…}}
+    {"format": 1, "kind": "t1diff" | "gf_unet" | …, "architecture": {…}, "weights_sha256", "metadata": {…}}
 
 The engine opens T1Diff and GF-UNet; other kinds are methods of the study, which `training.methods` opens.
 Never pickle: opening a model folder from a stranger must not run code. Weights come back as

@@ -104,12 +104,12 @@ class T1DiffConfig:
         return cls(**values)
 
     @classmethod
-    def preset(cls, name: str) -> T1DiffConfig:
-        """'fast' or 'paper': Resources/Configs/<name>.json."""
+    def preset(cls, name: str, size: str = "full") -> T1DiffConfig:
+        """'fast' or 'paper' in one of the sizes of Resources/Configs/<name>.json."""
         path = resources_folder() / "Configs" / f"{name}.json"
         if not path.is_file():
             raise ValueError(f"no preset '{name}'; use fast or paper")
-        return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        return cls.from_dict(json.loads(path.read_text(encoding="utf-8"))[size])
 
 
 class T1Diff(nn.Module):

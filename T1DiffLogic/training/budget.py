@@ -38,6 +38,7 @@ class Progress:
     learning       seconds in updates alone
     updates        of the weights; an update of a GAN is one of its generator and its discriminator
     stage, stage_updates, stage_share   the present stage, updates in it, 0…1 of its share of the budget
+    skipped        updates whose gradient was not finite and was not applied
     next_seed      the next digital heart of the rendered stream
     """
 
@@ -48,6 +49,7 @@ class Progress:
     stage: str = ""
     stage_updates: int = 0
     stage_share: float = 0.0
+    skipped: int = 0
     next_seed: int = 0
 
     def enter(self, stages: tuple[tuple[str, float], ...]) -> None:

@@ -23,6 +23,7 @@ class Learner(LightningModule):
     ema_decay  of the exponential moving average of `network`; None releases the last weights
     peak_rate  learning rate of `optimisers` before the schedule
     clip_norm  of the gradients of each optimiser; inf clips nothing
+    partial    True: an update may leave parameters out (another stage's, the other half of a GAN's)
 
     All randomness of an update is torch's global generator, which is seeded anew for every update and
     process: dropout, noise and timesteps need no generator of their own.
@@ -33,13 +34,13 @@ class Learner(LightningModule):
     ema_decay: float | None = 0.999
     peak_rate: float = 6e-4
     clip_norm: float = 1.0
+    partial: bool = True
     network: nn.Module
 
     def __init__(self):
         super().__init__()
         self.automatic_optimization = False  # a GAN has two optimisers
         self.progress = Progress()
-        self.skipped = 0
         self.losses: dict[str, Tensor] = {}
 
     # what a subclass gives
@@ -61,8 +62,12 @@ class Learner(LightningModule):
         return warm_up_and_cosine(share, updates)
 
     def compile_steps(self) -> None:
-        """Have torch.compile speed up what `training_losses` calls; modules in place (`nn.Module.compile`)."""
+        """Have torch.compile speed up the modules that `training_losses` calls, in place."""
         self.network.compile()
+
+    def describe(self, batches: Iterator[dict]) -> dict:
+        """What the model folder's metadata says of the data that was learned from, read from its batches."""
+        return {}
 
     def save(self, folder: Path, metadata: dict) -> None:
         """Write the network as a model folder."""
@@ -102,9 +107,10 @@ class Learner(LightningModule):
         if torch.isfinite(norm):
             optimiser.step()
         else:
-            self.skipped += 1
+            self.progress.skipped += 1
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
+        checkpoint["learner"] = self.name
         checkpoint["progress"] = dataclasses.asdict(self.progress)
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:

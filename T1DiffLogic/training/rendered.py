@@ -159,7 +159,7 @@ def engine_inputs(batch: dict, generator: torch.Generator, predicted: tuple | No
     predicted  None, or (soft_ed, soft_es) of the segmenter, (B, 4, H, W) each, used for half of the
                slices in place of softened true masks
     Returns cine (B, P, H, W), soft_ed, soft_es (B, 4, H, W), t1_ms, expected_ms and weight
-    (B, 1, H, W), float32.
+    (B, 1, H, W), float32; weight is 0 where the T1 map has no value.
     """
     soft_ed = soften_masks(batch["labels_ed"], generator)
     soft_es = soften_masks(batch["labels_es"], generator)
@@ -176,15 +176,27 @@ def engine_inputs(batch: dict, generator: torch.Generator, predicted: tuple | No
     cine = cine * torch.exp(shading * smooth_field(generator, len(cine), 1, 0, cine.shape[-1]))
     cine = normalise_cine(cine, soft_ed) * gain
     cine = cine + sigma * torch.randn(cine.shape, generator=generator, device=cine.device)
+    return _inputs(cine, soft_ed, soft_es, batch)
+
+
+def plain_inputs(batch: dict) -> dict:
+    """The same of a batch that holds the segmenter's soft_ed and soft_es (B, 4, H, W), as in use:
+    these masks, and the cine normalised and nothing else."""
+    soft_ed, soft_es = batch["soft_ed"].float(), batch["soft_es"].float()
+    return _inputs(normalise_cine(batch["cine"].float(), soft_ed), soft_ed, soft_es, batch)
+
+
+def _inputs(cine: torch.Tensor, soft_ed: torch.Tensor, soft_es: torch.Tensor, batch: dict) -> dict:
+    t1 = batch["t1"].float()[:, None]
     weight = WEIGHTS.to(cine.device)[batch["labels_t1"].long()][:, None]
     weight = torch.where(inner_wall(batch["labels_t1"])[:, None], INNER_WALL_WEIGHT, weight)
     return {
         "cine": cine,
         "soft_ed": soft_ed,
         "soft_es": soft_es,
-        "t1_ms": batch["t1"].float()[:, None],
+        "t1_ms": t1,
         "expected_ms": batch["t1_expected"].float()[:, None],
-        "weight": weight,
+        "weight": weight * (t1 > 0),  # 0 ms is no value
     }
 
 

@@ -17,6 +17,9 @@ from ..phantom.draws import SEEDS
 WIDE_EVERY = 3
 """One rendered batch in so many is of the wide distribution."""
 
+STRETCH = 2_000_000
+"""Rendering processes run through separate stretches of the training seeds, so many apart."""
+
 
 def _render_forever(render: Callable, start: int, batch: int, outbox, stop) -> None:
     torch.set_num_threads(1)
@@ -50,10 +53,15 @@ class Renderer:
 
     render(seeds, wide=bool, device=...) -> dict of tensors with the hearts along dimension 0. Every
     third batch is of the wide distribution, the rest physiological.
+
+    share  (process, processes) of a training on several devices: each renders hearts of its own
     """
 
-    def __init__(self, render: Callable, start: int, batch: int, workers: int, device="cpu"):
+    def __init__(self, render: Callable, start: int, batch: int, workers: int, device="cpu", share=(0, 1)):
         self._render, self._batch, self._device = render, batch, device
+        process, processes = share
+        stretch = min(STRETCH, len(SEEDS["train"]) // (processes * max(workers, 1)))
+        start += process * max(workers, 1) * stretch
         self.next_seed = start
         self._index = 0
         self._processes = []
@@ -61,8 +69,7 @@ class Renderer:
             context = mp.get_context("spawn")
             self._outbox, self._stop = context.Queue(4 * workers), context.Event()
             for worker in range(workers):
-                # workers stride through separate stretches of the training range
-                arguments = (render, start + worker * 2_000_000, batch, self._outbox, self._stop)
+                arguments = (render, start + worker * stretch, batch, self._outbox, self._stop)
                 process = context.Process(target=_render_forever, args=arguments, daemon=True)
                 process.start()
                 self._processes.append(process)

@@ -47,12 +47,14 @@ ALLOWED = {
     "report": WRITING,
     "dicom_out": WRITING | {"sentences"},
     "phantom": READING | HEART | {"phantom"},
-    "training": SPINE | {"phantom", "training"},
-    "evaluation": WRITING | {"phantom", "evaluation"},
+    "training": SPINE | {"dataset", "phantom", "training"},
+    "evaluation": WRITING | {"dataset", "evaluation", "phantom", "training"},
     "whole_study": WRITING,
+    "t1_fit": WRITING,
     "batch": WRITING | {"batch", "sentences"},
     "demo": WRITING | {"phantom", "summary", "whole_study"},
-    "commands": WRITING | {"batch", "commands", "demo", "phantom", "summary", "training", "whole_study"},
+    "commands": WRITING
+    | {"batch", "commands", "demo", "evaluation", "phantom", "summary", "t1_fit", "training", "whole_study"},
     "cli": {"commands", "errors", "progress", "sentences", "study"},
     "__main__": {"cli"},
 }

@@ -27,7 +27,7 @@ def test_the_wheel_and_slicer_carry_the_models_and_nothing_of_their_training():
     assert models
     expected = {m / name for m in models for name in ("config.json", "model.safetensors")}
     assert carried == expected | set((ROOT / "Resources" / "Configs").iterdir())
-    for left in ("training_state.pt", "log.csv"):
+    for left in ("training_state.ckpt", "log.csv"):
         assert not any(PurePath("Models", "gf_unet", left).match(pattern) for pattern in globs)
     cmake = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
     listed = set(re.findall(r"(?<=\s)Resources/([^\s)]+)", cmake))

@@ -1,0 +1,68 @@
+"""The exponential moving average of the weights: what is validated and released."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import nn
+
+from .learner import Learner
+
+
+class Ema(Callback):
+    """Average of `learner.network`, warmed up as (1 + n) / (10 + n) after n updates (Karras et al. 2022).
+
+    Integers (a batch norm's count) are copied. A learner without `ema_decay` is averaged over nothing:
+    its last weights are the ones.
+    """
+
+    def __init__(self, learner: Learner):
+        self.decay = learner.ema_decay
+        self.updates = 0
+        self.shadow = None if self.decay is None else _frozen_copy(learner.network)
+
+    def on_fit_start(self, trainer, learner: Learner) -> None:
+        if self.shadow is not None:
+            self.shadow.to(learner.device)
+
+    def on_train_batch_end(self, trainer, learner: Learner, outputs, batch, index) -> None:
+        if self.shadow is not None:
+            self.update(learner.network)
+
+    @torch.no_grad()
+    def update(self, network: nn.Module) -> None:
+        self.updates += 1
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        averaged, present = self.shadow.state_dict(), network.state_dict()
+        floating = [name for name, value in averaged.items() if value.is_floating_point()]
+        torch._foreach_lerp_([averaged[n] for n in floating], [present[n] for n in floating], 1 - decay)
+        for name in averaged.keys() - set(floating):
+            averaged[name].copy_(present[name])
+
+    @contextmanager
+    def applied(self, learner: Learner) -> Iterator[None]:
+        """The learner with the averaged weights, in evaluation mode."""
+        network, training = learner.network, learner.training
+        learner.network = network if self.shadow is None else self.shadow
+        learner.eval()
+        try:
+            yield
+        finally:
+            learner.network = network
+            learner.train(training)
+
+    def state_dict(self) -> dict:
+        return {"updates": self.updates, "shadow": self.shadow.state_dict() if self.shadow else None}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.updates = state["updates"]
+        if self.shadow is not None:
+            self.shadow.load_state_dict(state["shadow"])
+
+
+def _frozen_copy(network: nn.Module) -> nn.Module:
+    return copy.deepcopy(network).eval().requires_grad_(False)

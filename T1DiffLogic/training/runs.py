@@ -1,0 +1,96 @@
+"""What `t1diff train` does: the networks by name, with the data and the validation that belong to them."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from ..engine import checkpoint
+from ..errors import StudyError
+from ..progress import silent
+from .method import Method
+from .methods import configuration, method_class
+from .prepared import PreparedData
+from .segmenter import Segmenter, SegmenterValidation
+from .stream import RenderedImages, RenderedPairs
+from .train import RunOptions, train
+from .validation import Validation
+
+LATER_SEEDS = 5_100_000
+"""Where a run that starts from trained weights begins in the training range: at hearts not yet seen."""
+
+
+def train_method(
+    name: str,
+    out: Path,
+    options: RunOptions,
+    *,
+    dataset: Path | None = None,
+    size: str = "full",
+    batch_size: int = 16,
+    lr: float | None = None,
+    start: Path | None = None,
+    segmenter: Path | None = None,
+    workers: int = 1,
+    say=print,
+    progress=silent,
+) -> None:
+    """Train a method of the study (`methods.METHODS`) and write `out`, as `train` does.
+
+    dataset    a DATASET folder; None learns from the rendered stream
+    size       'full' or 'small', of Resources/Configs
+    lr         peak learning rate; None is the method's own
+    start      a model folder of the same method to start from instead of from nothing
+    segmenter  of the stream: a trained GF-UNet's folder, whose masks stand in for 60 % of the true ones
+    workers    of the stream: rendering processes; 0 renders on the device of training
+    """
+    torch.manual_seed(options.seed)
+    method = method_class(name)(configuration(name, size))
+    if lr is not None:
+        method.peak_rate = lr
+    device = torch.device(options.device)
+    if start is not None:
+        _start_from(method, start)
+    if dataset is not None:
+        data = PreparedData(dataset, batch_size, options.seed)
+        validation = partial(Validation.prepared, dataset, device)
+    else:
+        net = checkpoint.load(segmenter, "gf_unet").to(device) if segmenter else None
+        data = RenderedPairs(method.cine_phases, net, batch_size, options.seed, workers)
+        validation = partial(Validation.rendered, method.cine_phases, net, device)
+    train(method, data, validation, out, options, {"pixel_mm": data.pixel_mm, "size": size}, say, progress)
+
+
+def train_segmenter(
+    out: Path,
+    options: RunOptions,
+    *,
+    batch_size: int = 16,
+    lr: float | None = None,
+    cavity_labels: Path | None = None,
+    workers: int = 1,
+    say=print,
+    progress=silent,
+) -> None:
+    """Train GF-UNet on the rendered stream and write `out`, as `train` does.
+
+    cavity_labels  .npz of real partial labels (CavityLabels), a third of each batch
+    """
+    torch.manual_seed(options.seed)
+    learner = Segmenter()
+    if lr is not None:
+        learner.peak_rate = lr
+    data = RenderedImages(cavity_labels, batch_size, options.seed, workers)
+    validation = partial(SegmenterValidation, cavity_labels, torch.device(options.device))
+    train(learner, data, validation, out, options, None, say, progress)
+
+
+def _start_from(method: Method, folder: Path) -> None:
+    config = checkpoint.read_config(folder)
+    if config["architecture"] != method.architecture:
+        raise StudyError(f"{folder} is not of the same method and size; name the folder that is, or none.")
+    checkpoint.fill(method.network, folder, config)
+    method.progress = dataclasses.replace(method.progress, next_seed=LATER_SEEDS)
