@@ -11,19 +11,19 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import StudyError
-from ..study import SliceGeometry
 from .classify import COMPLEX_TYPES, OTHER_MAP_TYPES, T1_TYPES
 from .enhanced import frames_of
-from .files import find_images, require_one_study
+from .files import find_images
 from .frames import Frame
 from .inversion_times import FEWEST, STANDARD, times_of
 from .offers import selected
+from .placement import placed
 from .stacks import group_by_orientation, group_by_position, series_label, words_hint, words_of
 
 _REAL_TYPES = {"R", "REAL", "R_FFE", "PSIR"}
@@ -31,6 +31,11 @@ _MAP_WORDS = re.compile(r"\b(t1|t1 ?map\w*|r2|rsquare|gof|sd|err(or)?|std|fitpar
 _NO_INVERSION = re.compile(r"sasha|sapphire|satur|smart ?1", re.IGNORECASE)
 _SCOUT = re.compile(r"\b(tfi|ti) ?scout|\bcine\b", re.IGNORECASE)
 _POST_CONTRAST = re.compile(r"\bpost\b|postcon|\bpost ?gd\b|\bgd\b|\bshort ?t1\b", re.IGNORECASE)
+_UNFIT = {
+    "colour": "colour images, SamplesPerPixel (0028,0002) = 3, which are no measurements",
+    "phase": "phase images by ImageType (0008,0008), not the magnitude",
+    "map": "maps by ImageType (0008,0008)",
+}
 _LAST_TIME_MS = 800.0
 """MOLLI follows the recovery over several heart beats; inversion times of LGE and of TI scouts end before."""
 _SCOUT_STEP_MS = 100.0
@@ -95,8 +100,10 @@ def find_inversion_series(source) -> list[FoundSeries]:
     if isinstance(source, Iterable) and not isinstance(source, (str, Path)):
         source = selected(source)
     listing = find_images(source)
-    require_one_study(listing)
-    frames, unplaced = _placed(frames_of(listing))
+    # anonymised images may each have a study and a series of their own
+    if len({str(i.header.get("PatientID", "") or "") for i in listing.images} - {""}) > 1:
+        raise StudyError("the folder holds several patients (PatientID differs); give one folder for each.")
+    frames, unplaced = placed(frames_of(listing))
     images = [f for f in frames if _why_no_image(f) == ""]
     slices, told = [], []
     for group in _groups(images):
@@ -120,33 +127,6 @@ def find_inversion_series(source) -> list[FoundSeries]:
             s.slices[0].started,
         ),
     )
-
-
-def _placed(frames: list[Frame]) -> tuple[list[Frame], tuple[str, ...]]:
-    """Frames as they are; where none of them says where it lies, as exports without geometry do, all of them
-    at the origin, which a T1 map does not need, and a note. A series is then taken for one slice."""
-    if any(f.geometry is not None for f in frames):
-        return frames, ()
-    bare = [f for f in frames if f.defect.startswith("lacks") and min(f.shape) > 0]
-    spots = {}
-    for number, frame in enumerate(sorted({f.series_uid for f in bare})):
-        spots[frame] = np.array([0.0, 0.0, 10.0 * number])
-    row, column = np.eye(3)[:2]
-    note = "the headers hold no slice position: slices lie 10 mm apart from the origin"
-    placed = []
-    for frame in frames:
-        spacing = frame.attributes.numbers("PixelSpacing", 2)
-        if frame.series_uid not in spots or frame not in bare:
-            placed.append(frame)
-            continue
-        known = spacing is not None and np.isfinite(spacing).all() and (spacing > 0.05).all()
-        geometry = SliceGeometry(
-            spots[frame.series_uid], row, column, tuple(spacing) if known else (1.0, 1.0), frame.shape
-        )
-        placed.append(replace(frame, geometry=geometry, defect=""))
-        if not known and "1 mm" not in note:
-            note += ", pixels are taken as 1 mm"
-    return placed, (note + ".",) if bare else ()
 
 
 def _why_no_image(frame: Frame) -> str:
@@ -288,21 +268,23 @@ def _nothing(folder, frames, images, told, slices) -> str:
     """Why there is no inversion series, and what to give."""
     remedy = "give the folder of the raw MOLLI images, one image per inversion time"
     if slices:
+        last = max(t for timed, _ in slices for _, t in timed)
         return (
-            f"{folder} holds inversion times up to {max(t for timed, _ in slices for _, t in timed):.0f} ms "
-            f"only, as of a TI scout or of late enhancement; {remedy}."
+            f"the inversion times in {folder} end at {last:.0f} ms, as of a TI scout or of late enhancement; "
+            f"{remedy}."
         )
     timed = [item for part, _ in told for item in part]
     if timed:
         most = max(len({t for _, t in part}) for part, _ in told)
         positions = len({tuple(np.round(f.geometry.origin, 1)) for f, _ in timed})
         return (
-            f"{folder} holds {len(timed)} images with an inversion time, but at none of their {positions} slice "
-            f"positions {FEWEST} different ones ({most} at most), which the fit needs; {remedy}."
+            f"{folder} holds {len(timed)} images with an inversion time at {positions} slice position(s), but "
+            f"no slice has {FEWEST} different times ({most} at most), which the fit needs; {remedy}."
         )
     reasons = [_why_no_image(f) for f in frames]
-    if "colour" in reasons and not images:
-        return f"{folder} holds colour images, SamplesPerPixel (0028,0002) = 3, no measurements; {remedy}."
+    for why, what in _UNFIT.items():
+        if why in reasons and not images:
+            return f"{folder} holds {what}; {remedy}."
     damaged = next((f for f, why in zip(frames, reasons) if why == "damaged"), None)
     if damaged is not None and not images:
         return f"{damaged.file.name} {damaged.defect}; export the series again."

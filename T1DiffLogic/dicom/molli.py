@@ -19,7 +19,7 @@ from .pixels import rescale, stored_values
 
 __all__ = ["InversionSeries", "find_inversion_series", "fit_series", "load_inversion_series"]
 
-MIN_R2 = 0.9
+MIN_R2 = 0.95
 """Below this the images do not follow an inversion recovery: air, lung, flow artefacts, motion."""
 
 SHMOLLI = (5, 1, 1)

@@ -1,4 +1,4 @@
-"""One picture per slice of a fitted T1 map: T1 in the consensus colours, the goodness of its fit beside it."""
+"""One picture per slice of a fitted T1 map: T1 in the consensus colours, the goodness of fit beside it."""
 
 from __future__ import annotations
 
