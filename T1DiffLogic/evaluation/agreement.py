@@ -57,9 +57,11 @@ def figures_of_moments(moments: np.ndarray) -> dict[str, np.ndarray]:
 def clustered_agreement(synthetic, native, patients, resamples: int = RESAMPLES, seed: int = 0) -> dict:
     """`agreement_of` with n, n_patients and, for each of FIGURES, `<name>_ci`: the 95 % interval.
 
-    synthetic, native  (n,) ms;  patients  (n,) names. The interval is None with fewer than 3 patients.
+    synthetic, native  (n,) ms;  patients  (n,) names. Intervals are None with fewer than 3 patients.
+    pearson_p is twice the share of resamples with an R on the other side of zero, at least 2 / (B + 1).
     """
     figures = agreement_of(synthetic, native) | {"n": len(native), "n_patients": len(set(patients))}
+    figures["pearson_p"] = None
     figures |= {f"{name}_ci": None for name in FIGURES}
     if figures["n_patients"] < 3:
         return figures
@@ -71,6 +73,7 @@ def clustered_agreement(synthetic, native, patients, resamples: int = RESAMPLES,
     drawn["intercept"] = drawn["intercept"] + centre * (1 - drawn["slope"])
     for name in FIGURES:
         figures[f"{name}_ci"] = interval(drawn[name])
+    figures["pearson_p"] = bootstrap_p(drawn["pearson_r"])
     return figures
 
 
@@ -80,6 +83,16 @@ def interval(values: np.ndarray, level: float = 0.95) -> list[float] | None:
     if len(known) < 0.9 * len(values):
         return None
     return np.quantile(known, [(1 - level) / 2, (1 + level) / 2]).tolist()
+
+
+def bootstrap_p(values: np.ndarray) -> float | None:
+    """Two-sided p of resampled values against zero: twice the smaller share on either side, with one added
+    to both (Davison and Hinkley 1997, 4.2.3). None when a tenth of them is undefined."""
+    known = values[np.isfinite(values)]
+    if len(known) < 0.9 * len(values):
+        return None
+    sides = ((known <= 0).sum() + 1, (known >= 0).sum() + 1)
+    return float(min(1.0, 2 * min(sides) / (len(known) + 1)))
 
 
 def within_patient_r(synthetic, native, patients, least: int = 5) -> dict:

@@ -22,7 +22,8 @@ SCAR_MS = 1250.0
 
 def can_be_intervened(method: TrainedMethod) -> bool:
     """Whether the method has the two conditions of the paper."""
-    return isinstance(method.method.network, T1Diff)
+    network = method.method.network
+    return isinstance(network, T1Diff) and hasattr(network, "morphology")
 
 
 @torch.inference_mode()

@@ -88,7 +88,8 @@ def agreement_figure(study: Study, folder: Path) -> list[str]:
         top.plot([low, high], [low, high], color="0.6", lw=1, ls="--", label="identity")
         if figures["slope"] is not None:
             line = np.array([x.min(), x.max()])
-            label = f"y = {figures['slope']:.2f} x {figures['intercept']:+.0f}"
+            sign = "−" if figures["intercept"] < 0 else "+"
+            label = f"y = {figures['slope']:.2f} x {sign} {abs(figures['intercept']):.0f}"
             top.plot(line, figures["intercept"] + figures["slope"] * line, color="black", lw=1.4, label=label)
         top.set(xlim=(low, high), ylim=(low, high), aspect="equal", title=title,
                 xlabel="native T1 (ms)", ylabel="synthetic T1 (ms)")  # fmt: skip
@@ -119,6 +120,9 @@ def _r_text(figures: dict) -> str:
     lines = [f"R = {figures['pearson_r']:.2f}"]
     if figures["pearson_r_ci"]:
         lines[0] += f" (95 % CI {figures['pearson_r_ci'][0]:.2f} to {figures['pearson_r_ci'][1]:.2f})"
+    p = figures["pearson_p"]
+    if p is not None:
+        lines[0] += ", P < 0.001" if p < 0.001 else f", P = {p:.3f}"
     if figures["icc21"] is not None:
         lines.append(f"ICC(2,1) {figures['icc21']:.2f}, CCC {figures['ccc']:.2f}")
     n, patients = figures["n"], figures["n_patients"]

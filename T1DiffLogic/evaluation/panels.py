@@ -120,7 +120,7 @@ def _comparison(study: Study, folder: Path, name: str, heat: bool) -> list[str]:
     figure, axes = plt.subplots(
         len(rows),
         len(methods) + 2,
-        figsize=(width, 2.1 * len(rows) + 0.3),
+        figsize=(width, 1.75 * len(rows) + 0.6),
         squeeze=False,
         layout="constrained",
     )

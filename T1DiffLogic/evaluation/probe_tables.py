@@ -78,7 +78,7 @@ def exchange_table(study: Study) -> Table | None:
     """What c_mod and c_mor decide; None when no method has them."""
     table = Table(
         "disentanglement", "One patient's c_mod with another's c_mor: whose map is it?",
-        ["method", "nearer to", "RMSE to the owner's map, ms", "R of segments with the owner's map",
+        ["method", "compared with", "RMSE to the owner's map, ms", "R of segments with the owner's map",
          "Dice of the bright cavity with the owner's contours", "wall above 1250 ms, owner's map %",
          "wall above 1250 ms, mixed map %", "mixed maps"],
         "Mean ± SD over the mixed maps of pairs of patients (one with an infarct, one without). If c_mod "

@@ -70,7 +70,7 @@ class _Page:
             self.say(f"{FIGURES}/{files[0]}")
             more = "".join(f" [{f.rsplit('.', 1)[1].upper()}]({FIGURES}/{f})" for f in files[1:])
             self.text(
-                f"![{caption.split('.')[0]}]({FIGURES}/{files[0]})",
+                f"![{caption.rstrip('.')}]({FIGURES}/{files[0]})",
                 f"{caption} {provenance(self.study)}.{more}",
             )
 

@@ -12,6 +12,7 @@ from scipy.stats import wilcoxon
 
 from .agreement import (
     RESAMPLES,
+    bootstrap_p,
     figures_of_moments,
     interval,
     patient_index,
@@ -87,20 +88,6 @@ def clustered_auc(values, positive, patients, resamples: int = RESAMPLES, seed: 
     return result
 
 
-def paired_bootstrap(difference: np.ndarray) -> dict:
-    """Of resampled differences (B,): their 95 % interval and a two-sided p, at least 2 / (B + 1).
-
-    p is twice the smaller share of resamples on either side of zero (with one added to both, as in
-    Davison and Hinkley 1997, 4.2.3).
-    """
-    known = difference[np.isfinite(difference)]
-    if len(known) < 0.9 * len(difference):
-        return {"ci": None, "p": None}
-    below = ((known <= 0).sum() + 1) / (len(known) + 1)
-    above = ((known >= 0).sum() + 1) / (len(known) + 1)
-    return {"ci": interval(known), "p": float(min(1.0, 2 * min(below, above)))}
-
-
 def compare_r(ours, theirs, native, patients, resamples: int = RESAMPLES, seed: int = 0) -> dict:
     """R of ours minus R of theirs against the same native (n,) values: difference, ci, p."""
     index = patient_index(patients)
@@ -115,7 +102,7 @@ def compare_r(ours, theirs, native, patients, resamples: int = RESAMPLES, seed: 
         whole.append(float(figures_of_moments(moments.sum(axis=0))["pearson_r"]))
     difference = whole[0] - whole[1]
     known = difference if np.isfinite(difference) else None
-    return {"difference": known, **paired_bootstrap(drawn[0] - drawn[1])}
+    return {"difference": known, **_of_resamples(drawn[0] - drawn[1])}
 
 
 def compare_auc(ours, theirs, positive, patients, resamples: int = RESAMPLES, seed: int = 0) -> dict:
@@ -127,5 +114,9 @@ def compare_auc(ours, theirs, positive, patients, resamples: int = RESAMPLES, se
     drawn = [_auc_of(_wins(np.asarray(v, np.float64), positive, index), counts) for v in (ours, theirs)]
     return {
         "difference": auc(ours, positive) - auc(theirs, positive),
-        **paired_bootstrap(drawn[0] - drawn[1]),
+        **_of_resamples(drawn[0] - drawn[1]),
     }
+
+
+def _of_resamples(difference: np.ndarray) -> dict:
+    return {"ci": interval(difference), "p": bootstrap_p(difference)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,7 +33,7 @@ class Table:
         lines.append("| " + " | ".join(self.columns) + " |")
         lines.append("|" + "---|" * len(self.columns))
         for row in self.rows:
-            lines.append("| " + " | ".join(c if isinstance(c, str) else c[0] for c in row) + " |")
+            lines.append("| " + " | ".join(c if isinstance(c, str) else _minus(c[0]) for c in row) + " |")
         return "\n".join([*lines, "", *([self.note, ""] if self.note else [])])
 
     def write_csv(self, folder: Path) -> None:
@@ -61,6 +62,11 @@ class Table:
             best = (max if highest else min)(known, key=lambda r: self.rows[r][column][1][0])
             text, numbers = self.rows[best][column]
             self.rows[best][column] = (f"**{text}**", numbers)
+
+
+def _minus(text: str) -> str:
+    """A true minus sign before a number."""
+    return re.sub(r"(?<![\w)])-(?=\d)", "−", text)
 
 
 def _number(value) -> str:

@@ -132,9 +132,8 @@ def segment_table(study: Study) -> Table:
         "agreement_segments", "Agreement of the 16 AHA segments",
         ["method", "R (95 % CI)", "slope", "bias ms", "limits of agreement ms", "ICC(2,1) (95 % CI)",
          "CCC (95 % CI)", "R, infarcted patients", "R within each of them, mean (95 % CI)", "segments"],
-        "Intervals resample patients, not segments. R within a patient knows nothing of the differences "
-        "between "
-        "patients and from base to apex alone cannot raise it above what the segments' means give.",
+        "Intervals resample patients, not segments. R within a patient is free of what differs between "
+        "patients; the row of each segment's mean shows what the usual differences between segments alone give.",
     )  # fmt: skip
     for method, variant in _rows_of(study, study.methods, True):
         figures = segment_agreement(study, method, variant)
@@ -209,7 +208,7 @@ def extent_table(study: Study) -> Table:
         "of patients with an infarct.",
     )  # fmt: skip
     for method in study.methods:
-        for variant in study.variants(method):
+        for variant in study.variants(method) if method == study.reference else [study.main(method)]:
             for rule in RULES:
                 rows = extent(study, method, variant, rule)
                 bias = difference(rows, "percent", "reference_percent")

@@ -1,4 +1,4 @@
-"""Small prepared datasets for the study's tests: disc-shaped hearts with a known infarct, made in milliseconds."""
+"""Small prepared datasets for the study's tests: disc-shaped hearts with a known infarct."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ def disc_record(patient: str, seed: int, infarcted: bool, shift: float = 0.0) ->
     z = np.array([40.0, 20.0, 0.0])
     origin = np.stack([np.full(3, -88.9), np.full(3, -88.9), z], axis=1)
     row, column = np.tile([1.0, 0, 0], (3, 1)), np.tile([0, 1.0, 0], (3, 1))
-    geometries = [SliceGeometry(o, r, c, (PIXEL, PIXEL), (SIZE, SIZE), 8.0) for o, r, c in zip(origin, row, column)]
+    grid = (PIXEL, PIXEL), (SIZE, SIZE), 8.0
+    geometries = [SliceGeometry(o, r, c, *grid) for o, r, c in zip(origin, row, column)]
     middle = (SIZE - 1) / 2
     insertions = np.tile([[middle - 14.0, middle - 15.0], [middle + 14.0, middle - 15.0]], (3, 1, 1))
     # the infarct: the lateral wall, from the patient's seed
