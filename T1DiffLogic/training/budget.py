@@ -21,7 +21,7 @@ class Budget:
     def __post_init__(self):
         if (self.minutes is None) == (self.updates is None):
             raise StudyError("a training run has a budget of minutes or of updates; give one of the two.")
-        if (self.minutes or self.updates) <= 0:
+        if (self.updates if self.minutes is None else self.minutes) <= 0:
             raise StudyError("the budget of a training run must be above 0.")
 
     def share(self, seconds: float, updates: int) -> float:
