@@ -102,12 +102,13 @@ class DDPMRaw(T1DiffFast):
     name = "ddpm_raw"
 
     def __init__(self, architecture: dict):
-        super().__init__(architecture)
         try:
-            self.network = RawT1Diff(T1DiffConfig.from_dict(architecture))
+            config = T1DiffConfig.from_dict(architecture)
         except ValueError as error:
-            raise StudyError(f"the settings of {self.name} cannot be used: {error}") from error
-        self._recipe = T1DiffFast if self.network.config.residual else T1DiffPaper
+            raise StudyError(f"the settings of {self.name} cannot be used: {error}.") from error
+        super().__init__(architecture)
+        self.network = RawT1Diff(config)
+        self._recipe = T1DiffFast if config.residual else T1DiffPaper
         self.stages = self._recipe.stages
         self._steps = {"mean": MeanStep(self.network), "diffusion": DiffusionStep(self.network)}
 

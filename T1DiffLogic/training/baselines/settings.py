@@ -26,4 +26,4 @@ def read_settings(cls: type[Settings], method: str, values: dict[str, Any]) -> S
     try:
         return cls(**values)
     except ValueError as error:
-        raise StudyError(f"the settings of {method} cannot be used: {error}") from error
+        raise StudyError(f"the settings of {method} cannot be used: {error}.") from error
