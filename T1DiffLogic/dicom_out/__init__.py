@@ -12,7 +12,7 @@ from ..errors import StudyError
 
 _REMEDY = 'install highdicom, which brings pydicom 3: pip install "highdicom>=0.26"'
 
-if pydicom.__version_info__[0] < "3":
+if int(pydicom.__version_info__[0]) < 3:
     raise StudyError(f"pydicom {pydicom.__version__} cannot write them; {_REMEDY}.")
 try:
     import highdicom  # noqa: F401

@@ -92,6 +92,11 @@ class Edition:
         """SHA-256 of the model's weights: 64 hexadecimal digits, just what an LO holds."""
         return str(self.synthesis.provenance["weights_sha256"])
 
+    @property
+    def software(self) -> tuple[str, str]:
+        """SoftwareVersions (0018,1020). The hash first: at the end a padding blank would make it too long."""
+        return self.weights, f"T1Diff {self.version}"
+
     def names(self, role: str, instance: int = 1) -> dict:
         """Arguments that every constructor of highdicom takes."""
         number, what = SERIES[role]
@@ -102,7 +107,7 @@ class Edition:
             "instance_number": instance,
             "manufacturer": MANUFACTURER,
             "manufacturer_model_name": self.model,
-            "software_versions": (f"T1Diff {self.version}", self.weights),
+            "software_versions": self.software,
             "device_serial_number": self.weights[:16],
             "series_description": f"{NOTICE} – {what}",
             "specific_character_set": CHARACTER_SET,
@@ -179,7 +184,7 @@ class Edition:
                 MANUFACTURER,
                 codes.DCM.ProcessingEquipment,
                 manufacturer_model_name=self.model,
-                software_versions=(f"T1Diff {self.version}", self.weights),
+                software_versions=self.software,
                 device_serial_number=self.weights[:16],
                 contribution_datetime=self.made_at,
                 contribution_description=(

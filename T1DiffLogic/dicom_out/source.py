@@ -76,7 +76,7 @@ def read_source(cine: Cine, phase: int) -> SourceStudy:
     """
     source = cine.source
     if not source.files:
-        raise StudyError("the cine was not read from DICOM files, so there is no study to file them in.")
+        raise StudyError("the cine was not read from DICOM files, so there is no study to file in.")
     paths = [os.path.abspath(files[phase]) for files in source.files]
     numbers = [frames[phase] for frames in source.frames] or [0] * len(paths)
     try:
