@@ -7,6 +7,7 @@ so that milliseconds survive.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 
@@ -20,6 +21,10 @@ from .diffusion import PREDICTIONS, NoiseSchedule, keyed_noise
 from .modality_encoder import ModalityEncoder
 from .noise_estimator import SCALES, NoiseEstimator
 from .samplers import SAMPLERS, STOCHASTIC
+
+
+ALL_SLICES = -1
+"""The slice number that keys the noise which all slices share."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,8 @@ class T1DiffConfig:
     mean_huber           its δ in units of residual_scale; a small one draws infarcts towards the rest
     mean_weight          weight of the mean loss beside the diffusion loss
     sampler, sampler_steps, samples, spacing   defaults of sampling
+    shared_noise         share of the variance of z_T that all slices of one sample have in common: what
+                         a person's slices share then varies between samples instead of averaging out
     """
 
     size: int = 128
@@ -71,6 +78,7 @@ class T1DiffConfig:
     sampler_steps: int = 8
     samples: int = 8
     spacing: str = "trailing"
+    shared_noise: float = 0.0
 
     def __post_init__(self):
         for name in ("modality_widths", "morphology_widths", "estimator_widths", "condition_scales"):
@@ -86,6 +94,8 @@ class T1DiffConfig:
             raise ValueError("ε prediction says nothing about z_0 at a zero terminal SNR; predict x0 or v")
         if self.zero_terminal_snr and self.spacing != "trailing":
             raise ValueError("a zero terminal SNR needs trailing timesteps")
+        if not 0 <= self.shared_noise <= 1:
+            raise ValueError(f"shared_noise {self.shared_noise} is no share of a variance, 0…1")
         if self.size % 16:
             raise ValueError(f"size {self.size} must be a multiple of 16")
         if not self.t1_low_ms < self.t1_high_ms:
@@ -308,12 +318,16 @@ class T1Diff(nn.Module):
 
         Samples come in antithetic pairs: an odd one starts from the negative of the even one before
         it. Each is as good a draw as any, and what the sampler does linearly with the noise cancels
-        in their mean, which so needs fewer samples (Hammersley and Morton 1956).
+        in their mean, which so needs fewer samples (Hammersley and Morton 1956). `shared_noise` of the
+        variance is keyed by (seed, ALL_SLICES, sample, step): the same in every slice.
         """
-        shape = (1, self.config.size, self.config.size)
+        shape, shared = (1, self.config.size, self.config.size), self.config.shared_noise
 
         def draw(slice_index: int, sample: int) -> Tensor:
-            noise = keyed_noise(shape, seed, slice_index, sample - sample % 2, step)
+            key = sample - sample % 2, step
+            noise = math.sqrt(1 - shared) * keyed_noise(shape, seed, slice_index, *key)
+            if shared:
+                noise += math.sqrt(shared) * keyed_noise(shape, seed, ALL_SLICES, *key)
             return -noise if sample % 2 else noise
 
         return torch.stack([torch.stack([draw(b, k) for k in sample_indices]) for b in slice_indices])

@@ -252,6 +252,16 @@ def test_seed_slice_and_sample_each_have_their_noise():
     assert not torch.equal(model.initial_noise(1, [9], [2], step=1)[0, 0], grid[1, 2])
 
 
+def test_shared_noise_is_common_to_the_slices_of_a_sample_and_stays_standard_normal():
+    model = small("fast", shared_noise=0.6)
+    noise = model.initial_noise(1, range(40), [0, 2]).flatten(2)
+    assert noise.std() == pytest.approx(1, abs=0.02) and abs(noise.mean()) < 0.05
+    between = torch.corrcoef(noise[:, 0])[~torch.eye(40, dtype=torch.bool)]
+    assert between.mean() == pytest.approx(0.6, abs=0.05)
+    assert abs(torch.corrcoef(torch.stack([noise[0, 0], noise[0, 1]]))[0, 1]) < 0.15
+    torch.testing.assert_close(model.initial_noise(1, [7], [2]).flatten(2)[0, 0], noise[7, 1])
+
+
 def test_the_residual_arm_starts_at_its_mean():
     """The noise estimator's head starts at 0: v = 0 at T − 1 says z_0 = 0, one step says the mean."""
     model = small("fast")
