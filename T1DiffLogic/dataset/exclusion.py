@@ -73,8 +73,8 @@ def pair_reason(labels_ed: np.ndarray, labels_t1: np.ndarray, t1_ms: np.ndarray,
     overlap = dice(_lv(labels_ed), _lv(labels_t1))
     if overlap < MIN_DICE:
         return (
-            f"inconsistent slice position: the LV on the native map and on the cine overlap with a Dice of "
-            f"{overlap:.2f} only (at least {MIN_DICE:g} expected)."
+            "inconsistent slice position, or the contours failed: the LV on the native map and on the cine "
+            f"overlap with a Dice of {overlap:.2f} only (at least {MIN_DICE:g} expected)."
         )
     if wall.sum() < MIN_WALL_PIXELS:
         return f"poor quality of the native map: its myocardium has {int(wall.sum())} pixels only."

@@ -18,8 +18,10 @@ from ..anatomy.phase_sampling import engine_phases
 from ..anatomy.roi import Roi
 from ..anatomy.segmenter import Segmenter
 from ..errors import StudyError
+from ..progress import Progress
 from ..segmentation import StudyAnatomy, segment
 from ..study import Cine, T1Map
+from .contours import t1_contours
 from .exclusion import cine_reason, pair_reason
 
 HALF_PRECISION_TOP = 32768.0
@@ -86,17 +88,21 @@ class PatientPairs:
     excluded: list[tuple[str, str]] = field(default_factory=list)
 
 
-def pair_patient(exam: Examination, segmenter: Segmenter, options: PairingOptions) -> PatientPairs:
+def pair_patient(
+    exam: Examination, segmenter: Segmenter, options: PairingOptions, progress: Progress | None = None
+) -> PatientPairs:
     """Aligned pairs of every cine slice that has a T1 slice, base to apex.
+
+    progress  as of a synthesis; raise errors.Cancelled from it to stop
 
     Raises StudyError when no LV is found on the cine or it does not move.
     """
     cine, t1 = exam.cine, exam.t1
-    anatomy = segment(cine, segmenter=segmenter)
+    anatomy = segment(cine, progress=progress, segmenter=segmenter)
     masks = anatomy.segmentation
     roi = Roi.around(masks.labels_ed, cine.geometries)
     crop = Crop.of(cine, anatomy, roi)
-    t1_labels = segmenter.segment_t1(t1).argmax(axis=1).astype(np.uint8)
+    t1_labels = t1_contours(t1, segmenter)
     aligned = align_t1(t1, crop.cine, t1_labels, crop.labels_ed)
     excluded = unmatched(t1, crop, aligned)
     kept = []
@@ -228,7 +234,7 @@ def moved_alike(values: np.ndarray, t1: T1Map, crop: Crop, t1_labels, scale: flo
 
 
 def _truth(truth: PhantomTruth, crop, roi, kept, anatomy, t1, labels, segmenter) -> dict:
-    again = segmenter.segment_t1(truth.repeat).argmax(axis=1).astype(np.uint8)
+    again = t1_contours(truth.repeat, segmenter)
     repeat = align_t1(truth.repeat, crop.cine, again, crop.labels_ed)
     aha = aha_labels(repeat.labels, crop.insertions, anatomy.levels, crop.cine.geometries)
     ed, es = (

@@ -29,17 +29,18 @@ class SparseSegmenter(Segmenter):
         some = np.unique(np.linspace(0, count, LOCATING_PHASES, endpoint=False).astype(int))
         roi = self._locate(cine.images[:, some], cine.geometries, cine.images)
         crops = roi.extract(cine.images)
+        progress = progress or (lambda share: None)
         seen: dict[int, np.ndarray] = {}
         wanted = set(range(0, count, EVERY))
         while wanted:
             for phase in sorted(wanted):
                 seen[phase] = tidied(self._soft(crops[:, phase]), roi.pixel_mm)
+                progress(min(len(seen) / count, 0.9))
             soft = _interpolated(seen, count)
             wanted = _beside_extremes(soft, roi.pixel_mm, cine.trigger_ms) - set(seen)
         result = np.stack([restored(soft[s], roi, s) for s in range(cine.n_slices)])
         end_at_base(result, cine.geometries)
-        if progress:
-            progress(1.0)
+        progress(1.0)
         return result
 
 
