@@ -22,7 +22,6 @@ from .modality_encoder import ModalityEncoder
 from .noise_estimator import SCALES, NoiseEstimator
 from .samplers import SAMPLERS, STOCHASTIC
 
-
 ALL_SLICES = -1
 """The slice number that keys the noise which all slices share."""
 
