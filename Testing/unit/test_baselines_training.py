@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from baseline_cases import ADVERSARIAL, ALL, narrow
 from torch import nn
 
 from T1DiffLogic.engine.checkpoint import read_config
@@ -12,30 +13,6 @@ from T1DiffLogic.training.baselines.adversarial import frames_of
 from T1DiffLogic.training.baselines.objectives import adversarial_loss, discriminator_loss, l1
 from T1DiffLogic.training.method import normalise
 from T1DiffLogic.training.methods import configuration, load, method_class
-
-ADVERSARIAL = ("pix2pix", "cyclegan", "pgan", "hinet", "gan_disentangled")
-ALL = (*ADVERSARIAL, "ddpm_raw")
-NARROW = {
-    "pix2pix": {"width": 8, "discriminator_width": 4},
-    "cyclegan": {"width": 4, "blocks": 1, "discriminator_width": 4, "pool": 3},
-    "pgan": {"width": 8, "blocks": 2, "discriminator_width": 4, "feature_width": 4},
-    "hinet": {"width": 4},
-    "gan_disentangled": {
-        "modality_widths": [8, 8, 16], "modality_bottleneck": 16, "morphology_widths": [8, 8, 16],
-        "estimator_widths": [8, 8, 16], "discriminator_width": 4,
-    },
-    "ddpm_raw": {
-        "modality_widths": [8, 8, 16], "modality_bottleneck": 16, "estimator_widths": [8, 8, 16],
-        "sampler_steps": 2,
-    },
-}  # fmt: skip
-
-
-def narrow(name, seed=0, **settings):
-    torch.manual_seed(seed)
-    method = method_class(name)({**configuration(name, "small"), **NARROW[name], **settings})
-    method.progress.stage = method.stages[0][0]
-    return method
 
 
 def blobs(count, channels, size=16):
