@@ -1,6 +1,8 @@
 # make demo   an unseen digital patient, from DICOM on disk to T1 map, tables, pictures and scene
 # make test   the whole test suite
 # make bench  speed on this machine
+# make results  docs/study again: tables, figures and page from the rows committed in docs/study/data
+# make study  the study from nothing: cohort, training of every method, measurement; BUDGET for each method
 # Each sets up .venv first; nothing but make and Python 3.11, 3.12 or 3.13 is needed.
 
 SHELL := /bin/bash
@@ -19,7 +21,13 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 # Numeric libraries start one thread per core each; two test workers would otherwise fight for two cores.
 THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS=1
 
-.PHONY: demo test bench lint setup clean
+# What each method of the study may learn, and at which size: for a GPU SIZE=full and a larger budget.
+BUDGET ?= --max-minutes 20
+SIZE ?= small
+STUDY := runs/study
+METHODS := t1diff paper regression pix2pix cyclegan pgan hinet gan_disentangled ddpm_raw
+
+.PHONY: demo test bench results study lint setup clean
 
 demo: $(STAMP)
 	$(BIN)/python -m T1DiffLogic demo -o $(OUT)
@@ -29,6 +37,21 @@ test: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m pytest -q -o python_files='bench_*.py' Testing/benchmark
+
+results: $(STAMP)
+	$(BIN)/python -m T1DiffLogic.evaluation.results docs/study
+
+study: $(STAMP)
+	$(BIN)/python -m T1DiffLogic.dataset.phantom_cohort -o $(STUDY)/cohort --workers $(JOBS)
+	for shift in vendor disease; do \
+	$(BIN)/python -m T1DiffLogic.dataset.phantom_cohort -o $(STUDY)/$$shift --shift $$shift --workers $(JOBS) \
+	|| exit 1; done
+	for method in $(METHODS); do test -f $(STUDY)/$$method/config.json || \
+	$(BIN)/python -m T1DiffLogic train $$method $(STUDY)/cohort -o $(STUDY)/$$method --size $(SIZE) $(BUDGET) \
+	|| exit 1; done
+	$(BIN)/python -m T1DiffLogic evaluate $(STUDY)/cohort -o docs/study --most-steps 50 \
+	--vendor-shift $(STUDY)/vendor --disease-shift $(STUDY)/disease \
+	--methods $(foreach m,$(METHODS),$(m)=$(STUDY)/$(m)) t1diff-released=Resources/Models/t1diff_fast
 
 lint: $(STAMP)
 	$(BIN)/python -m ruff check T1DiffLogic T1DiffExtension Testing

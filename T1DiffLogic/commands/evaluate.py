@@ -55,6 +55,9 @@ def add(subparsers, common) -> None:
 
 def run(args, reporter) -> None:
     """Measures what OUT/data does not hold yet, then writes tables, figures and study.md from it."""
+    from ..training.methods import need_lightning
+
+    need_lightning()  # of the same extra as SciPy, which the statistics need
     from ..devices import chosen_device
     from ..errors import StudyError, UsageError
     from ..evaluation.results import write_results

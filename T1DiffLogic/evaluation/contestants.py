@@ -65,22 +65,13 @@ class TrainedMethod:
     def describe(self) -> dict:
         """What the study says of it: kind, weights, what it was trained on and for how long."""
         metadata = self.config.get("metadata") or {}
-        kept = (
-            "updates",
-            "steps",
-            "minutes",
-            "parameters",
-            "commit",
-            "command",
-            "device",
-            "batch_size",
-            "seed",
-        )
+        kept = ("steps", "minutes", "batch_size", "seed", "budget")
         return {
             "role": self.role,
             "kind": self.method.name,
             "weights_sha256": self.config["weights_sha256"],
             "trained_on": trained_on(metadata),
+            "parameters": sum(p.numel() for p in self.method.network.parameters()),
             **({"sampler": self.sampler, "sampler_steps": self.steps} if self.sampler else {}),
             **{k: metadata[k] for k in kept if k in metadata},
         }

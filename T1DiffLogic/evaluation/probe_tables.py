@@ -142,28 +142,27 @@ def cost_table(study: Study) -> Table:
     """What each trained method cost and was trained on."""
     table = Table(
         "training", "How the methods were trained",
-        ["method", "trained on", "parameters", "updates", "minutes", "batch", "on", "commit", "weights",
+        ["method", "trained on", "parameters", "updates", "minutes", "batch", "seed", "sampler", "weights",
          "seconds per patient"],
-        "Updates and minutes as their training logs state them; seconds are of this measurement (all "
-        "variants "
-        f"together) on {study.run['device']}.",
+        "Updates and minutes as the model folders state them. Seconds are of this measurement, all variants "
+        f"together, on {study.run['device']}.",
     )  # fmt: skip
     for method in study.methods:
         told = study.run["methods"][method]
         if "weights_sha256" not in told:
             continue
 
-        def said(*names, told=told):
-            value = next((told[n] for n in names if n in told), None)
-            return NONE if value is None else str(value)
+        def said(name, told=told):
+            return str(told[name]) if name in told else NONE
 
+        millions = told["parameters"] / 1e6
+        sampler = f"{told['sampler']}, {told['sampler_steps']} steps" if "sampler" in told else NONE
         seconds = list(study.figures(method, "seconds").values())
         table.rows.append(
             [
-                study.label(method), told["trained_on"], said("parameters"), said("updates", "steps"),
-                said("minutes"), said("batch_size"), said("device"), said("commit"),
-                told["weights_sha256"][:12],
-                cell(float(np.median(seconds)) if seconds else None, 1),
+                study.label(method), told["trained_on"], (f"{millions:.1f} M", (told["parameters"],)),
+                said("steps"), said("minutes"), said("batch_size"), said("seed"), sampler,
+                told["weights_sha256"][:12], cell(float(np.median(seconds)) if seconds else None, 1),
             ]
         )  # fmt: skip
     return table
