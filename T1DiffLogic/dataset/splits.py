@@ -17,7 +17,7 @@ def split_of(patient: str, seed: int, test_share: float, validation_share: float
     """
     if not (0 <= test_share < 1 and 0 <= validation_share < 1 and test_share + validation_share < 1):
         raise UsageError(
-            f"--test-share {test_share:g} and --validation-share {validation_share:g} leave no one to train on."
+            f"--test-share {test_share:g} and --validation-share {validation_share:g} leave nobody to train."
         )
     digest = hashlib.sha256(f"T1Diff split {seed} {patient}".encode()).digest()
     at = int.from_bytes(digest[:8], "big") / 2**64
