@@ -37,6 +37,9 @@ def identified(dataset, _):
     dataset.PatientName, dataset.PatientID, dataset.PatientBirthDate = NAME, "PID-4711", "19561224"
     dataset.PatientSex, dataset.PatientWeight, dataset.AccessionNumber = "F", "61.5", "ACC-0815"
     dataset.ReferringPhysicianName, dataset.InstitutionName = "Ärztin^Erika", "Spital Zürich"
+    code = pydicom.Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "H1", "99SPITAL", "Herz-MRT für später"
+    dataset.ProcedureCodeSequence = [code]
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +71,7 @@ def test_patient_study_and_frame_of_reference_are_the_source_s(study, written):
     for name, dataset in objects(written[0]).items():
         for keyword in PASSED_ON:
             assert dataset[keyword].value == source[keyword].value, (name, keyword)
+        assert dataset.ProcedureCodeSequence[0].CodeMeaning == "Herz-MRT für später", name
         assert str(dataset.PatientName) == NAME and dataset.SpecificCharacterSet == "ISO_IR 192"
         assert dataset.SeriesInstanceUID != source.SeriesInstanceUID
         if name not in ("measurements", "overlay"):
