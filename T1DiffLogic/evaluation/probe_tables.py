@@ -61,8 +61,7 @@ def sensitivity_table(study: Study) -> Table | None:
         ["method", "change", "segments move by, ms", "in the mean, ms", "segment error before, ms",
          "after, ms", "patients"],
         "Mean ± SD over patients; the map is made anew and read under the same contours. ED ± 1 takes the "
-        "neighbouring "
-        "phase as ED and leaves the masks; a contour moves at endo- and epicardium, at ED and ES.",
+        "neighbouring phase as ED and leaves the masks; a contour moves at endo- and epicardium, at ED and ES.",
     )  # fmt: skip
     names = ("moved_abs_ms", "moved_mean_ms", "before_mae_ms", "after_mae_ms")
     for method in study.methods:
@@ -82,9 +81,8 @@ def exchange_table(study: Study) -> Table | None:
          "Dice of the bright cavity with the owner's contours", "wall above 1250 ms, owner's map %",
          "wall above 1250 ms, mixed map %", "mixed maps"],
         "Mean ± SD over the mixed maps of pairs of patients (one with an infarct, one without). If c_mod "
-        "gives "
-        "the tissue's values and c_mor the shape, the values follow the owner of c_mod and the cavity the "
-        "owner of c_mor.",
+        "gives the tissue's values and c_mor the shape, the values follow the owner of c_mod and the cavity "
+        "the owner of c_mor.",
     )  # fmt: skip
     for method in study.methods:
         rows = study.rows("exchanges", method)

@@ -14,11 +14,20 @@ SEGMENTS, PATIENTS, FAILURES = "segments.csv", "patients.csv", "failures.csv"
 
 def append(path: Path, rows: list[dict]) -> None:
     """Add rows at the end of a CSV; None is an empty cell. StudyError when its columns are others."""
-    earlier = read(path)
-    if earlier and list(earlier[0]) != list(rows[0]):
+    columns = _columns(path)
+    if columns and columns != list(rows[0]):
         raise StudyError(f"{path} has other columns than this version writes; give an empty folder with -o.")
-    with path.open("a", newline="", encoding="utf-8") as file:
-        _write(file, rows, header=not earlier)
+    with path.open("a" if columns else "w", newline="", encoding="utf-8") as file:
+        _write(file, rows, header=not columns)
+
+
+def _columns(path: Path) -> list[str]:
+    """The header of a CSV; none without a file or when it was cut short."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        line = file.readline()
+    return next(csv.reader([line])) if line.endswith("\n") else []
 
 
 def read(path: Path) -> list[dict]:

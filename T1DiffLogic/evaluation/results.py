@@ -24,7 +24,7 @@ from .figures import (
 from .panels import exchange_figure, heat_figure, image_figure, patients_figure
 from .probe_tables import cost_table, exchange_table, sensitivity_table, shift_table
 from .study_results import Study
-from .table import Table
+from .table import Table, minus
 from .tables import (
     auc_table,
     extent_table,
@@ -105,7 +105,7 @@ class _Page:
         lines = ["| aim | reached | figures |", "|---|---|---|"]
         for aim, reached, figures in aims(study, comparisons):
             said = "not measured in full" if reached is None else "yes" if reached else "**no**"
-            lines.append(f"| {aim} | {said} | {figures} |")
+            lines.append(f"| {aim} | {said} | {minus(figures)} |")
         self.text("\n".join(lines))
         self.table(cost_table(study))
         self.figure(convergence_figure, "Convergence: error on validation slices over updates and over time.")

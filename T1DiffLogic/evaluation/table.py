@@ -33,7 +33,7 @@ class Table:
         lines.append("| " + " | ".join(self.columns) + " |")
         lines.append("|" + "---|" * len(self.columns))
         for row in self.rows:
-            lines.append("| " + " | ".join(c if isinstance(c, str) else _minus(c[0]) for c in row) + " |")
+            lines.append("| " + " | ".join(c if isinstance(c, str) else minus(c[0]) for c in row) + " |")
         return "\n".join([*lines, "", *([self.note, ""] if self.note else [])])
 
     def write_csv(self, folder: Path) -> None:
@@ -64,7 +64,7 @@ class Table:
             self.rows[best][column] = (f"**{text}**", numbers)
 
 
-def _minus(text: str) -> str:
+def minus(text: str) -> str:
     """A true minus sign before a number."""
     return re.sub(r"(?<![\w)])-(?=\d)", "−", text)
 

@@ -133,7 +133,7 @@ def segment_table(study: Study) -> Table:
         ["method", "R (95 % CI)", "slope", "bias ms", "limits of agreement ms", "ICC(2,1) (95 % CI)",
          "CCC (95 % CI)", "R, infarcted patients", "R within each of them, mean (95 % CI)", "segments"],
         "Intervals resample patients, not segments. R within a patient is free of what differs between "
-        "patients; the row of each segment's mean shows what the usual differences between segments alone give.",
+        "patients; the row of each segment's mean shows what the usual differences between segments give.",
     )  # fmt: skip
     for method, variant in _rows_of(study, study.methods, True):
         figures = segment_agreement(study, method, variant)
@@ -200,12 +200,10 @@ def extent_table(study: Study) -> Table:
         "scar_extent", "Infarct size, place and transmurality",
         ["method", "rule", "size − reference, % of LV", "the same, of the mean map",
          "size − native by the rule, % of LV", "Dice", "transmurality − reference, %",
-          "patients / infarcted"],
+         "patients / infarcted"],
         "Mean ± SD over patients. Reference: the true infarct core of the digital patients, or native T1 "
-        "above "
-        "1250 ms where nobody knows it. LV is the trimmed myocardium of the slices. Dice and "
-        "transmurality are "
-        "of patients with an infarct.",
+        "above 1250 ms where nobody knows it. LV is the trimmed myocardium of the slices. Dice and "
+        "transmurality are of patients with an infarct.",
     )  # fmt: skip
     for method in study.methods:
         for variant in study.variants(method) if method == study.reference else [study.main(method)]:
