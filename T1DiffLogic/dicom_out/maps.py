@@ -47,6 +47,7 @@ def parametric_map(values_ms: np.ndarray, role: str, edition: Edition) -> Parame
     _in_slice_order(result, values_ms, edition.synthesis.cine.geometries)
     true_planes(result, edition.synthesis.cine.geometries)
     refer_to_source(result, edition.source)
+    result.Modality = "MR"  # PS3.3 C.8.32.1: of the device that acquired the data; highdicom writes OT
     # one value, as a range of one: validators want the limit wherever there is a padding value
     result.FloatPixelPaddingValue = result.FloatPixelPaddingRangeLimit = 0.0
     result.SharedFunctionalGroupsSequence[0].FrameAnatomySequence = [_heart()]

@@ -84,6 +84,7 @@ def check_map(written, name, values):
     assert quantity.ConceptNameCodeSequence[0].CodeValue == "246205007"
     assert quantity.ConceptCodeSequence[0].CodeValue == "113063"
     assert dataset.FloatPixelPaddingValue == 0 and values.min() == 0
+    assert dataset.Modality == "MR"
     return dataset
 
 
