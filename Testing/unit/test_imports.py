@@ -35,6 +35,7 @@ ALLOWED = {
     "engine": {"engine", "errors", "resources"},
     "anatomy": HEART,
     "dicom": READING,
+    "cmrxrecon": READING | {"cmrxrecon"},
     "loading": READING,
     "review_files": READING,
     "volumes": READING,
@@ -47,6 +48,7 @@ ALLOWED = {
     "report": WRITING,
     "dicom_out": WRITING | {"sentences"},
     "phantom": READING | HEART | {"phantom"},
+    "dataset": WRITING | {"batch", "cmrxrecon", "dataset", "phantom", "sentences"},
     "training": SPINE | {"dataset", "phantom", "training"},
     "evaluation": WRITING | {"dataset", "evaluation", "phantom", "training"},
     "whole_study": WRITING,
@@ -54,12 +56,23 @@ ALLOWED = {
     "batch": WRITING | {"batch", "sentences"},
     "demo": WRITING | {"phantom", "summary", "whole_study"},
     "commands": WRITING
-    | {"batch", "commands", "demo", "evaluation", "phantom", "summary", "t1_fit", "training", "whole_study"},
+    | {
+        "batch",
+        "commands",
+        "dataset",
+        "demo",
+        "evaluation",
+        "phantom",
+        "summary",
+        "t1_fit",
+        "training",
+        "whole_study",
+    },
     "cli": {"commands", "errors", "progress", "sentences", "study"},
     "__main__": {"cli"},
 }
 HEAVY = {"torch", "SimpleITK", "pydicom", "matplotlib", "scipy", "slicer", "vtk", "lightning", "safetensors"}
-HEAVY |= {"dask", "distributed", "filelock", "highdicom"}
+HEAVY |= {"h5py", "dask", "distributed", "filelock", "highdicom"}
 LIGHT_ROOMS = set(
     "__init__ __main__ cli commands errors options progress resources sentences study versions".split()
 )
