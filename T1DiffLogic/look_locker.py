@@ -161,7 +161,8 @@ def _fit_magnitude(magnitude, times):
     best_place = torch.full_like(best_error, math.log(T1_STAR_RANGE_MS[0]))
     negatives = torch.zeros_like(best_error)
     signed = magnitude.clone()
-    for k in range(len(magnitude)):
+    # up to all of them: at a fast heart rate long T1 does not cross zero within the images
+    for k in range(len(magnitude) + 1):
         if k:
             signed[k - 1].neg_()
             projection.addcmul_(magnitude[k - 1 : k], axes[:, k - 1 : k], value=-2)

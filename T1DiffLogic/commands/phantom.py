@@ -25,6 +25,9 @@ def add(subparsers, common) -> None:
     parser.add_argument("--split", choices=("train", "validation", "test"), default="test", help="seed range")
     parser.add_argument("--first", type=int, default=0, metavar="I", help="first index in its range")
     parser.add_argument("--phases", type=int, default=25, metavar="P", help="cine phases (25)")
+    parser.add_argument(
+        "--molli", action="store_true", help="also write the MOLLI images that the T1 map was fitted to"
+    )
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--healthy", action="store_true", help="only healthy patients")
     group.add_argument("--infarcted", action="store_true", help="only infarcted patients")
@@ -52,7 +55,7 @@ def run(args, reporter) -> None:
         folder = args.output / f"patient_{seed}"
         if folder.exists():
             raise StudyError(f"{folder} exists already; choose another folder with -o, or remove it.")
-        patient = digital_patient(seed, phases=args.phases, infarcted=infarcted)
+        patient = digital_patient(seed, phases=args.phases, infarcted=infarcted, inversion=args.molli)
         with tempfile.TemporaryDirectory(prefix=".t1diff-", dir=args.output) as stage:
             write_patient(patient, Path(stage) / folder.name, dialect)
             os.replace(Path(stage) / folder.name, folder)
@@ -62,12 +65,16 @@ def run(args, reporter) -> None:
 
 
 def write_patient(patient, folder: Path, dialect: str) -> None:
-    """Writes dicom/, the truth as labels_ed.nrrd, labels_es.nrrd and t1_truth.nrrd (ms), and truth.json."""
+    """Writes dicom/ (with the MOLLI images where the patient has them), the truth as labels_ed.nrrd,
+    labels_es.nrrd and t1_truth.nrrd (ms), and truth.json."""
     from ..nrrd_files import write_stack
+    from ..phantom.dicom_inversion import write_inversion_series
     from ..phantom.dicom_writer import write_cine, write_t1_map
 
     write_cine(patient.cine, folder / "dicom", dialect, seed=patient.seed)
     write_t1_map(patient.t1, folder / "dicom", dialect, seed=patient.seed)
+    if patient.inversion is not None:
+        write_inversion_series(patient.inversion, folder / "dicom", dialect, seed=patient.seed)
     geometries = patient.cine.geometries
     write_stack(patient.labels[:, patient.ed], geometries, folder, "labels_ed")
     write_stack(patient.labels[:, patient.es], geometries, folder, "labels_es")

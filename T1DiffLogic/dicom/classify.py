@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .frames import PHILIPS_IMAGING, Frame
+from .inversion_times import times_of
 from .stacks import Run, runs_of, series_label, words_of
 
 CINE = "cine"
@@ -93,6 +94,9 @@ def _part(frame: Frame) -> str:
         return T1_MAP
     if derived & OTHER_MAP_TYPES:
         return OTHER_MAP
+    # Siemens' ShMOLLI marks its T1 map as phase; the phase images of MOLLI have inversion times
+    if _T1_WORDS.search(words_of(frame.description)) and "P" in derived and a.number("InversionTime") is None:
+        return T1_MAP
     if derived & COMPLEX_TYPES or a.text("ComplexImageComponent") in ("PHASE", "REAL", "IMAGINARY"):
         return PHASE_IMAGES
     return CINE
@@ -121,15 +125,16 @@ def _content(frames: tuple[Frame, ...]) -> tuple[str, str]:
     longest = max(runs, key=lambda r: len(r.frames))
     n = len(longest.frames)
     words = words_of(first.description)
+    inversions = {round(t, 2) for t in times_of(longest.frames)[0] if t is not None}
+    # enhanced images say T1 of their weighting, too; a map has one image at a position
+    if len(inversions) >= 3 and part in (T1_MAP, CINE):
+        return INVERSION_SERIES, f"{len(inversions)} inversion times at one position"
     if part == T1_MAP:
         return T1_MAP, "ImageType (0008,0008) says T1"
     if part == OTHER_MAP:
         return OTHER_MAP, "ImageType (0008,0008) names another map"
     if part == PHASE_IMAGES:
         return PHASE_IMAGES, "ImageType (0008,0008) is not magnitude"
-    inversions = _distinct(longest, "InversionTime", "InversionTimes")
-    if len(inversions) >= 3:
-        return INVERSION_SERIES, f"{len(inversions)} inversion times at one position"
     if len(_distinct(longest, "EchoTime", "EffectiveEchoTime")) >= 3:
         return OTHER, "several echo times at one position"
     in_cycle, evidence = cycle_evidence(longest)

@@ -278,7 +278,7 @@ def _nothing(folder, frames, images, told, slices) -> str:
         most = max(len({t for _, t in part}) for part, _ in told)
         positions = len({tuple(np.round(f.geometry.origin, 1)) for f, _ in timed})
         return (
-            f"{folder} holds {len(timed)} images with an inversion time at {positions} slice position(s), but "
+            f"{folder} holds {len(timed)} images with inversion times at {positions} slice position(s), but "
             f"no slice has {FEWEST} different times ({most} at most), which the fit needs; {remedy}."
         )
     reasons = [_why_no_image(f) for f in frames]

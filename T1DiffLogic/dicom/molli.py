@@ -189,7 +189,9 @@ def _values(frames: tuple[Frame, ...]) -> np.ndarray:
         pairs = [(1 / k, -i / k) for k, i in zip(slopes, offsets)]
     else:
         pairs = [rescale(f) for f in frames]
-    return np.stack([s.astype(np.float64) * k + i for s, (k, i) in zip(stored, pairs)])
+    with np.errstate(over="ignore"):  # what is beyond float32 is refused as infinite
+        scaled = [s.astype(np.float64) * k + i for s, (k, i) in zip(stored, pairs)]
+        return np.stack(scaled).astype(np.float32)
 
 
 def _is_signed(images: np.ndarray) -> bool:
