@@ -61,7 +61,8 @@ def sensitivity_table(study: Study) -> Table | None:
         ["method", "change", "segments move by, ms", "in the mean, ms", "segment error before, ms",
          "after, ms", "patients"],
         "Mean ± SD over patients; the map is made anew and read under the same contours. ED ± 1 takes the "
-        "neighbouring phase as ED and leaves the masks; a contour moves at endo- and epicardium, at ED and ES.",
+        "neighbouring phase as ED and leaves the masks; a contour moves at endo- and epicardium, at ED "
+        "and ES.",
     )  # fmt: skip
     names = ("moved_abs_ms", "moved_mean_ms", "before_mae_ms", "after_mae_ms")
     for method in study.methods:

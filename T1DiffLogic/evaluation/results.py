@@ -23,11 +23,11 @@ from .figures import (
 )
 from .panels import exchange_figure, heat_figure, image_figure, patients_figure
 from .probe_tables import cost_table, exchange_table, sensitivity_table, shift_table
+from .scar_tables import auc_table, extent_table
 from .study_results import Study
 from .table import Table, minus
 from .tables import (
-    auc_table,
-    extent_table,
+    beyond_table,
     global_table,
     image_table,
     paper_table,
@@ -158,6 +158,7 @@ class _Page:
         self.table(
             image_table(study, "controls", "Controls and ceilings", [study.reference, *beside], bold=False)
         )
+        self.table(beyond_table(study))
         self.text("## Ahead of whom, behind whom")
         self.table(comparison_table(study, comparisons))
         self.text("\n".join(f"- {sentence}" for sentence in in_words(study, comparisons)))

@@ -7,7 +7,6 @@ method from patients outside the test set; then patient by patient. See study_re
 from __future__ import annotations
 
 import csv
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .. import __version__
 from ..dataset.pairs import PreparedPairs
 from ..errors import StudyError
 from ..study import RESEARCH_NOTICE
@@ -25,6 +23,7 @@ from .cases import Case, cases_of
 from .contestants import CEILINGS, ShuffledCine, TrainedMethod, next_patients, timed
 from .disentanglement import can_be_intervened, exchange_rows, exchanged
 from .measure import measured
+from .origin import commit, device_name
 from .pictures import chosen_cases, write_exchange, write_pictures
 from .scar import reference_scar, youden_threshold
 from .sensitivity import sensitivity_rows
@@ -295,21 +294,3 @@ class Evaluation:
         self.failures += 1
         self.records.fail(key, str(error))
         self.say(f"{key[2]}, {key[3]}: {error}")
-
-
-def device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
-
-
-def commit() -> str:
-    """The commit of the source tree, with '+ changes' when files differ from it; else the version."""
-    root = Path(__file__).resolve().parents[2]
-    try:
-        run = subprocess.run(
-            ["git", "-C", str(root), "describe", "--always", "--abbrev=12", "--dirty= + changes",
-             "--exclude=*"],
-            capture_output=True, text=True, timeout=20, check=True,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return f"t1diff {__version__}"
-    return run.stdout.strip()

@@ -1,13 +1,11 @@
-"""Tables 1 and 2 of the paper from measured rows, and those that the paper lacks."""
+"""Tables 1 and 2 of the paper from measured rows; agreement, doubt, and what is known beyond controls."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from .agreement import clustered_agreement, within_patient_r
+from .agreement import clustered_agreement, partial_r, within_patient_r
 from .image_quality import DATA_RANGES_MS
-from .scar import RULES
-from .significance import clustered_auc
 from .study_results import Study
 from .table import NONE, Table, cell, interval_cell, spread_cell
 
@@ -22,8 +20,6 @@ PAPER = {
 }
 """PSNR (dB), SSIM and NMSE (%) as the paper prints them, on 31 people; its data range is not given."""
 
-RULE_NAMES = {"fixed": "1250 ms", "remote": "remote + 2 SD", "roc": "best outside the test set"}
-
 IMAGE_COLUMNS = (
     ("psnr_2400_db", "PSNR dB, range 2400 ms ↑", 2, True),
     ("ssim_2400", "SSIM, range 2400 ms ↑", 3, True),
@@ -37,7 +33,7 @@ IMAGE_COLUMNS = (
 )
 
 
-def _rows_of(study: Study, methods, all_variants: bool) -> list[tuple[str, str]]:
+def rows_of(study: Study, methods, all_variants: bool) -> list[tuple[str, str]]:
     """(method, variant) of every row of a table."""
     return [(m, v) for m in methods for v in (study.variants(m) if all_variants else study.variants(m)[:1])]
 
@@ -54,7 +50,7 @@ def image_table(study: Study, name: str, title: str, methods, bold: bool = True)
         "only there to stand beside the paper, which names no range. Myocardium: where the contours of the "
         "cine and of the native map agree.",
     )
-    for method, variant in _rows_of(study, methods, True):
+    for method, variant in rows_of(study, methods, True):
         cells = [
             spread_cell(study.figures(method, column, variant), digits)
             for column, _, digits, _ in IMAGE_COLUMNS
@@ -88,7 +84,7 @@ def global_table(study: Study) -> Table:
          "CCC (95 % CI)", "patients"],
         "Mean over the trimmed segments, each map under its own contours. Bias is synthetic − native.",
     )  # fmt: skip
-    for method, variant in _rows_of(study, study.methods, True):
+    for method, variant in rows_of(study, study.methods, True):
         native = study.figures(method, "global_native_ms", variant)
         synthetic = study.figures(method, "global_ms", variant)
         both = [p for p in native if p in synthetic]
@@ -135,7 +131,7 @@ def segment_table(study: Study) -> Table:
         "Intervals resample patients, not segments. R within a patient is free of what differs between "
         "patients; the row of each segment's mean shows what the usual differences between segments give.",
     )  # fmt: skip
-    for method, variant in _rows_of(study, study.methods, True):
+    for method, variant in rows_of(study, study.methods, True):
         figures = segment_agreement(study, method, variant)
         if figures:
             within = figures["within"]
@@ -151,81 +147,29 @@ def segment_table(study: Study) -> Table:
     return table
 
 
-def auc_table(study: Study) -> Table:
-    """Infarcted against other segments."""
+def beyond_table(study: Study) -> Table:
+    """What the maps know of the segments that the trivial controls do not."""
+    controls = [
+        m
+        for m in study.methods
+        if study.role(m) == "control" and "weights_sha256" not in study.run["methods"][m]
+    ]
     table = Table(
-        "scar_segments", "Infarcted segments told from the others: AUC",
-        ["method", "by mean T1 (95 % CI)", *(f"by share above {RULE_NAMES[r]}" for r in RULES),
-         "infarcted / other segments"],
-        "A segment counts as infarcted when 15 % of its native pixels are. Shares are counted in each sample "
-        "and averaged.",
-    )  # fmt: skip
-    for method, variant in _rows_of(study, study.methods, True):
-        s = study.segments(method, variant)
-        if not len(s["patient"]):
-            continue
-        by_mean = clustered_auc(s["synthetic_ms"], s["positive"], s["patient"])
-        cells = [interval_cell(by_mean["auc"], by_mean["auc_ci"])]
-        for rule in RULES:
-            known = np.isfinite(s[f"scar_{rule}"])
-            found = clustered_auc(s[f"scar_{rule}"][known], s["positive"][known], s["patient"][known])
-            cells.append(interval_cell(found["auc"], found["auc_ci"]))
-        n = (by_mean["n_positive"], by_mean["n_negative"])
-        table.rows.append([study.label(method, variant), *cells, (f"{n[0]} / {n[1]}", n)])
-    return table
-
-
-def extent(study: Study, method: str, variant: str | None, rule: str, group: str = "test") -> dict[str, dict]:
-    """Patient -> the numbers of scar.csv by one rule, None where empty."""
-    variant = study.main(method, group) if variant is None else variant
-    names = ("percent", "percent_of_mean_map", "reference_percent", "native_percent", "dice",
-             "transmurality", "reference_transmurality")  # fmt: skip
-    return {
-        row["patient"]: {name: float(row[name]) if row[name] != "" else None for name in names}
-        for row in study.rows("scar", method, variant, group)
-        if row["rule"] == rule
-    }
-
-
-def difference(rows: dict[str, dict], name: str, reference: str) -> dict[str, float]:
-    """Patient -> name − reference, of those that have both."""
-    return {
-        p: r[name] - r[reference] for p, r in rows.items() if r[name] is not None and r[reference] is not None
-    }
-
-
-def extent_table(study: Study) -> Table:
-    """Infarct size, overlap and transmurality by the three rules."""
-    table = Table(
-        "scar_extent", "Infarct size, place and transmurality",
-        ["method", "rule", "size − reference, % of LV", "the same, of the mean map",
-         "size − native by the rule, % of LV", "Dice", "transmurality − reference, %",
-         "patients / infarcted"],
-        "Mean ± SD over patients. Reference: the true infarct core of the digital patients, or native T1 "
-        "above 1250 ms where nobody knows it. LV is the trimmed myocardium of the slices. Dice and "
-        "transmurality are of patients with an infarct.",
+        "beyond", "Beyond the mean, beyond texture, beyond motion: partial R of the AHA segments",
+        ["method", *(f"given {study.label(c)}" for c in controls)],
+        "R of synthetic with native segments once both are freed of a straight line in the control's values "
+        "(95 % CI, patients resampled). Zero: the map knows nothing that the control does not.",
     )  # fmt: skip
     for method in study.methods:
-        for variant in study.variants(method) if method == study.reference else [study.main(method)]:
-            for rule in RULES:
-                rows = extent(study, method, variant, rule)
-                bias = difference(rows, "percent", "reference_percent")
-                if not bias:
-                    continue
-                through = difference(rows, "transmurality", "reference_transmurality")
-                dice = [r["dice"] for r in rows.values() if r["dice"] is not None]
-                table.rows.append(
-                    [
-                        study.label(method, variant),
-                        RULE_NAMES[rule],
-                        spread_cell(bias, 1),
-                        spread_cell(difference(rows, "percent_of_mean_map", "reference_percent"), 1),
-                        spread_cell(difference(rows, "percent", "native_percent"), 1),
-                        spread_cell(dice),
-                        spread_cell([100 * v for v in through.values()], 0),
-                        (f"{len(bias)} / {len(dice)}", (len(bias), len(dice))),
-                    ]
-                )
+        if study.role(method) == "ceiling" or method in controls:
+            continue
+        cells = []
+        for control in controls:
+            a, c = study.same_segments((method, study.main(method)), (control, study.main(control)))
+            known = len(a["patient"]) > 3
+            values = a["synthetic_ms"], a["native_ms"], c["synthetic_ms"], a["patient"]
+            cells.append(interval_cell(*partial_r(*values)) if known else NONE)
+        table.rows.append([study.label(method, study.main(method)), *cells])
     return table
 
 
@@ -241,7 +185,7 @@ def uncertainty_table(study: Study) -> Table:
         "of the heart "
         "and of the crop; native noise counts as structure, so the noise-free truth stands below 1.",
     )  # fmt: skip
-    for method, variant in _rows_of(study, study.methods, True):
+    for method, variant in rows_of(study, study.methods, True):
 
         def mean(column, method=method, variant=variant):
             values = study.figures(method, column, variant)

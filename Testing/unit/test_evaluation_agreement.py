@@ -147,3 +147,32 @@ def test_the_bootstrap_p_is_uniform_enough_without_a_difference(seed):
         a, b = (native + generator.normal(0, 40, native.shape) for _ in range(2))
         small += significance.compare_r(a, b, native, patients, resamples=400)["p"] < 0.05
     assert small <= 4
+
+
+def test_partial_r_is_that_of_residuals_and_zero_when_the_control_says_it_all():
+    synthetic, native, patients = cohort()
+    generator = np.random.default_rng(3)
+    control = native + generator.normal(0, 30, native.shape)
+
+    def residual(values):
+        design = np.stack([np.ones_like(control), control], axis=1)
+        return values - design @ np.linalg.lstsq(design, values, rcond=None)[0]
+
+    expected = stats.pearsonr(residual(synthetic), residual(native))[0]
+    found, limits = agreement.partial_r(synthetic, native, control, patients)
+    assert found == pytest.approx(expected, rel=1e-6) and limits[0] < found < limits[1]
+    blind = control + generator.normal(0, 30, native.shape)  # knows the control and nothing else
+    found, limits = agreement.partial_r(blind, native, control, patients)
+    assert abs(found) < 0.25 and limits[0] < 0 < limits[1]
+    assert agreement.partial_r(synthetic, native, np.full(len(native), 3.0), patients) == (None, None)
+
+
+def test_place_is_judged_inside_each_patient():
+    """Patient b's healthy segments are above a's infarct: place is perfect in both, pooled AUC is not."""
+    values = np.array([1100.0, 1300, 1400, 1600, 1400, 1450])
+    positive = np.array([0, 1, 0, 1, 0, 0], bool)
+    patients = np.array(list("aabbcc"))
+    found = significance.within_patient_auc(values, positive, patients)
+    assert (found["auc"], found["n_patients"]) == (1.0, 2)
+    assert significance.auc(values, positive) < 0.8
+    assert significance.within_patient_auc(values, np.zeros(6, bool), patients)["auc"] is None
