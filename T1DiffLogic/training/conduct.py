@@ -76,11 +76,14 @@ class Conductor(Callback):
 
     def _clock(self, progress) -> list[float]:
         """Seconds of the run; 1 where the update that begins is to be followed by a validation, by a save."""
-        now = time.monotonic()
-        seconds = self._earlier + now - self._started
+        seconds = self._seconds()
         share = self.budget.share(seconds, progress.updates + 1)
         due = share >= self._next_share and seconds >= self._next_time
-        return [seconds, float(due), float(due or now - self._saved > SAVE_SECONDS)]
+        return [seconds, float(due), float(due or time.monotonic() - self._saved > SAVE_SECONDS)]
+
+    def _seconds(self) -> float:
+        """Wall clock of the run, earlier sittings included."""
+        return self._earlier + time.monotonic() - self._started
 
     def on_train_batch_end(self, trainer, learner: Learner, outputs, batch, index) -> None:
         progress = learner.progress
@@ -112,13 +115,12 @@ class Conductor(Callback):
             losses["loss" if len(self._sums) == 1 else f"loss_{name}"] = float(mean)
         self._sums, self._count = {}, 0
         progress = learner.progress
-        # as a validation that costs much is to be followed by so much more learning
         begun = time.monotonic()
         if trainer.is_global_zero:
             with self.ema.applied(learner):
                 measured = self._validation.measure(learner)
             row = {
-                "minutes": round(progress.seconds / 60, 3),
+                "minutes": round(self._seconds() / 60, 3),
                 "learning_minutes": round(progress.learning / 60, 3),
                 "step": progress.updates,
                 "stage": progress.stage,
@@ -131,7 +133,7 @@ class Conductor(Callback):
                 numbers = {k: v for k, v in row.items() if not isinstance(v, str)}
                 logger.log_metrics(numbers, step=progress.updates)
         took = time.monotonic() - begun
-        self._next_time = self._earlier + time.monotonic() - self._started + took / VALIDATION_COST
+        self._next_time = self._seconds() + took / VALIDATION_COST
         while self._next_share <= progress.share:
             self._next_share += 1 / VALIDATIONS
 

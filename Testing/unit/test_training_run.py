@@ -33,6 +33,7 @@ class Sum(Learner):
     """Learns the sum of four numbers, under dropout: a run that draws random numbers of its own."""
 
     name = "sum"
+    peak_rate = 0.05
 
     def __init__(self):
         super().__init__()
@@ -245,7 +246,7 @@ def test_two_devices_learn_as_one(dataset, tmp_path, name):
     curves = []
     for devices in (1, 2):
         out = tmp_path / str(devices)
-        command = [sys.executable, UNIT / "training_on_devices.py", name, dataset, out, str(devices), "24"]
+        command = [sys.executable, UNIT / "training_on_devices.py", name, dataset, out, str(devices), "16"]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500)
         assert done.returncode == 0, done.stderr
         curves.append(json.loads((out / "losses.json").read_text(encoding="utf-8")))
