@@ -70,7 +70,8 @@ def clustered_agreement(synthetic, native, patients, resamples: int = RESAMPLES,
     index = patient_index(patients)
     moments = patient_moments(np.subtract(synthetic, centre), np.subtract(native, centre), index)
     drawn = figures_of_moments(resampled_counts(len(moments), resamples, seed) @ moments)
-    drawn["intercept"] = drawn["intercept"] + centre * (1 - drawn["slope"])
+    with np.errstate(invalid="ignore"):  # a resample of one patient's value alone has no slope
+        drawn["intercept"] = drawn["intercept"] + centre * (1 - drawn["slope"])
     for name in FIGURES:
         figures[f"{name}_ci"] = interval(drawn[name])
     figures["pearson_p"] = bootstrap_p(drawn["pearson_r"])
