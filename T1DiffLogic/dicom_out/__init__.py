@@ -10,11 +10,14 @@ import pydicom
 
 from ..errors import StudyError
 
-_REMEDY = 'install highdicom, which brings pydicom 3: pip install "highdicom>=0.26"'
+_REMEDY = 'install highdicom, which brings pydicom 3: pip install "highdicom>=0.28"'
 
 if int(pydicom.__version_info__[0]) < 3:
     raise StudyError(f"pydicom {pydicom.__version__} cannot write them; {_REMEDY}.")
 try:
-    import highdicom  # noqa: F401
+    import highdicom
 except ImportError as error:
     raise StudyError(f"the Python package highdicom is missing; {_REMEDY}.") from error
+# 3D Slicer's QuantitativeReporting installs 0.22
+if tuple(int(part) for part in highdicom.__version__.split(".")[:2]) < (0, 28):
+    raise StudyError(f"highdicom {highdicom.__version__} is too old; {_REMEDY}.")

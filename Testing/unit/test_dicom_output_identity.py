@@ -21,7 +21,7 @@ from dicom_cases import edit
 from T1DiffLogic import outputs
 from T1DiffLogic.errors import StudyError
 
-pytest.importorskip("highdicom", reason="highdicom (extra 'dicom') is not installed")
+highdicom = pytest.importorskip("highdicom", reason="highdicom (extra 'dicom') is not installed")
 
 ROOT = Path(__file__).parents[2]
 WHEN = datetime(2031, 2, 3, 4, 5, 6, 789)
@@ -219,6 +219,30 @@ def test_values_that_are_not_dicom_are_left_out_with_a_note(study, tmp_path):
     assert dataset.PatientBirthDate == "" and dataset.PatientSex == ""
 
 
+def test_a_header_with_nothing_but_what_it_must_have(study, tmp_path):
+    """As de-identification leaves it, and in the multi-byte characters of Japan."""
+    folder = tmp_path / "in"
+    shutil.copytree(Path(study.source.path), folder)
+
+    def stripped(dataset, _):
+        for keyword in (*PASSED_ON, "Manufacturer", "StudyTime", "StationName", "InstitutionName"):
+            if keyword not in ("StudyInstanceUID", "PatientName") and keyword in dataset:
+                delattr(dataset, keyword)
+        dataset.SpecificCharacterSet = ["", "ISO 2022 IR 87"]
+        dataset.PatientName = "Yamada^Tarou=山田^太郎"
+        dataset.LossyImageCompression, dataset.LossyImageCompressionRatio = "01", "12.5"
+
+    edit(list(folder.iterdir()), stripped)
+    files, notes = cases.write(cases.result_of(cases.read_cine(folder)), tmp_path / "out")
+    assert len(files) == 10 and notes == []
+    for name, dataset in objects(tmp_path / "out").items():
+        assert dataset.PatientName.ideographic == "山田^太郎", name
+        assert dataset.PatientID == "" and dataset.StudyDate == ""
+        assert len(dataset.ContributingEquipmentSequence) == 2
+        if "PixelData" in dataset and "LossyImageCompression" in dataset:
+            assert dataset.LossyImageCompression == "01" and dataset.LossyImageCompressionRatio == 12.5
+
+
 def forget_room(monkeypatch):
     for name in [m for m in sys.modules if m.startswith("T1DiffLogic.dicom_out")]:
         monkeypatch.delitem(sys.modules, name)
@@ -233,10 +257,15 @@ def test_without_highdicom_all_else_is_written_and_a_note_names_the_remedy(study
     assert not (tmp_path / "dicom").exists() and (tmp_path / "report.html").is_file()
 
 
-def test_an_old_pydicom_is_told_with_the_remedy(monkeypatch):
+@pytest.mark.parametrize(
+    "package, name, version",
+    [(pydicom, "__version_info__", ("2", "4", "4")), (highdicom, "__version__", "0.22.0")],
+    ids=["pydicom", "highdicom"],
+)
+def test_an_old_library_is_told_with_the_remedy(monkeypatch, package, name, version):
     forget_room(monkeypatch)
-    monkeypatch.setattr(pydicom, "__version_info__", ("2", "4", "4"))
-    with pytest.raises(StudyError, match='pydicom .* pip install "highdicom'):
+    monkeypatch.setattr(package, name, version)
+    with pytest.raises(StudyError, match=f'{package.__name__} .* pip install "highdicom'):
         importlib.import_module("T1DiffLogic.dicom_out")
 
 
