@@ -52,7 +52,7 @@ def test_the_patient_is_done_and_the_other_is_told(batch):
     done = table["ok"]
     result = json.loads((output / done["study"] / "result.json").read_text(encoding="utf-8"))
     found = {p.name for p in (output / done["study"]).iterdir()}
-    assert found == set(result["files"].values()) | {"batch.json"}
+    assert found == {path.split("/")[0] for path in result["files"].values()} | {"batch.json"}
     image = sitk.ReadImage(str(output / done["study"] / "t1_map.nrrd"))
     assert image.GetSize()[2] == 3 and sitk.GetArrayFromImage(image).any()
     assert float(done["global_t1_ms"]) == pytest.approx(result["global"]["mean_ms"], abs=1e-3)
@@ -65,9 +65,10 @@ def test_the_patient_is_done_and_the_other_is_told(batch):
 def test_patients_appear_nowhere(batch):
     _, output, _ = batch
     for path in output.rglob("*"):
-        content = path.read_bytes().lower() if path.is_file() else b""
+        filed = path.parent.name == "dicom"  # objects for the archive are the patient's by purpose
+        content = path.read_bytes().lower() if path.is_file() and not filed else b""
         for part in (NAME + "-" + OTHER).lower().split("-"):
-            assert part.encode() not in content, path.name
+            assert part.encode() not in content and part not in path.name.lower(), path.name
 
 
 def test_a_second_run_leaves_what_is_done(batch):
