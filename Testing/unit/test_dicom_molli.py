@@ -313,3 +313,15 @@ def test_a_map_that_shmolli_marks_as_phase_is_the_map(tmp_path):
     edit(maps, mark)
     assert read_t1_map(tmp_path).n_slices == 3
     assert len(find_inversion_series(tmp_path)) == 1
+
+
+def test_the_inversions_of_shmolli_are_told_apart(tmp_path):
+    """The time grows from the second to the third inversion, too, but by less than a heart beat."""
+    times = np.array([[100.0, 180, 260, 1000, 1900, 2800, 3700]])
+    pulses = np.array([[0, 1, 2, 0, 0, 0, 0]])
+    images = np.round(np.random.default_rng(0).uniform(100, 900, (1, 7, 40, 48)))
+    own = InversionSeries(images, times, pulses, oblique_geometries(positions=(0.0,)))
+    write_inversion_series(own, tmp_path, "siemens")
+    series = load_inversion_series(tmp_path)
+    assert series.trains(0) == (5, 1, 1)
+    np.testing.assert_array_equal(series.inversion, pulses)

@@ -152,3 +152,15 @@ def test_empty_and_missing_folders(tmp_path, capsys):
     assert "empty" in capsys.readouterr().err
     assert fit(tmp_path / "nowhere", "-o", tmp_path / "out") == 1
     assert "does not exist" in capsys.readouterr().err
+
+
+def test_the_phantom_command_writes_what_fit_t1_reads(tmp_path):
+    out = tmp_path / "phantom"
+    options = ("-n", "1", "--phases", "8", "--vendor", "philips", "--molli", "--progress", "none")
+    assert main(["phantom", "-o", str(out), *options]) == 0
+    (folder,) = out.iterdir()
+    assert fit(folder / "dicom", "-o", tmp_path / "fit") == 0
+    truth = sitk.GetArrayFromImage(sitk.ReadImage(str(folder / "t1_truth.nrrd")))
+    values = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "fit" / "t1_map.nrrd")))
+    both = (values > 900) & (values < 1500) & (truth > 900) & (truth < 1500)
+    assert abs(np.median(values[both] / truth[both]) - 1) < 0.02
