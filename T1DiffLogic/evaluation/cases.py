@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from ..anatomy.function import wall_thickening
-from ..dataset.pairs import PreparedPairs
 from ..study import LV_MYOCARDIUM, SliceGeometry
 
 T1_WINDOW_MS = (0.0, 2400.0)
@@ -128,9 +126,3 @@ class Reading:
         """(S, H, W) bool: LV myocardium under both maps' contours, where the native map has a value."""
         own = self.case.record["labels_t1"] == LV_MYOCARDIUM
         return own & (self.labels == LV_MYOCARDIUM) & (self.native_ms > 0)
-
-
-def cases_of(pairs: PreparedPairs, group: str, limit: int | None = None) -> Iterator[Case]:
-    """The patients of a split one after the other, the first `limit` of them."""
-    for patient in pairs.patients[:limit]:
-        yield Case(group, pairs.patient(patient))

@@ -123,7 +123,8 @@ class ShuffledCine:
         return f"{self.method.name}, another patient's cine"
 
     def describe(self) -> dict:
-        return {"role": self.role, "kind": "shuffled cine", "of": self.method.name}
+        shown_to = self.method.config["weights_sha256"]
+        return {"role": self.role, "kind": "shuffled cine", "shown_to": shown_to}
 
     def readings(self, case: Case, samples: int, seed: int) -> dict[str, Reading]:
         donor = self.donors[case.patient]

@@ -7,29 +7,31 @@ method from patients outside the test set; then patient by patient. See study_re
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from ..dataset.pairs import PreparedPairs
 from ..errors import StudyError
 from ..study import RESEARCH_NOTICE
 from ..versions import installed_versions
-from .cases import Case, cases_of
+from .calibration import calibrated, native_threshold
+from .cases import Case
 from .contestants import CEILINGS, ShuffledCine, TrainedMethod, next_patients, timed
 from .disentanglement import can_be_intervened, exchange_rows, exchanged
 from .measure import measured
 from .origin import commit, device_name
 from .pictures import chosen_cases, write_exchange, write_pictures
-from .scar import reference_scar, youden_threshold
+from .scar import reference_scar
 from .sensitivity import sensitivity_rows
 from .study_records import MEAN, TEST, StudyRecords, file_name, read_run, write_run
 from .trivial import TrainingMeans, training_means, trivial_controls
-from .uncertainty import reliability, sd_factor
+
+CASES_KEPT = 96
+"""Patients kept in memory, about 5 MB each: three groups as large as the paper's test set."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,8 @@ class Evaluation:
         self.folder = self.out / "data"
         self.records = StudyRecords(self.folder)
         self.record = self._started(description)
+        if self.record["native_roc_threshold_ms"] is None:
+            self.record["native_roc_threshold_ms"] = native_threshold(self._calibration_cases())
         means = self._training_means()
         reference = next(iter(self.methods))
         self.failures = 0
@@ -91,9 +95,10 @@ class Evaluation:
             method = TrainedMethod(name, folder, self.device, options.most_steps)
             self._measure(method)
             self._copy_log(name, folder)
-            if name == reference and len(self.groups[TEST].patients) > 1:
-                donors = next_patients(cases_of(self.groups[TEST], TEST, options.patients))
-                self._measure(ShuffledCine(method, donors), (TEST,), self._calibration_of(name))
+            cases = list(self._cases(TEST)) if name == reference else []
+            if len(cases) > 1:
+                shuffled = ShuffledCine(method, next_patients(cases))
+                self._measure(shuffled, (TEST,), self._calibration_of(name))
             self._probe(method)
             self.progress((number + 1) / (len(self.methods) + 1))
         for contestant in (*trivial_controls(means), *CEILINGS):
@@ -163,15 +168,17 @@ class Evaluation:
         name = contestant.name
         told = contestant.describe()
         earlier = self.record["methods"].get(name)
-        if earlier is not None and earlier.get("weights_sha256") != told.get("weights_sha256"):
+        if earlier is not None and {k: v for k, v in earlier.items() if k != "calibration"} != told:
             self.say(f"{name}: other weights than before; measured again")
             self.records.forget(name)
-            (self.folder / "pictures" / f"{file_name(name)}.npz").unlink(missing_ok=True)
+            for picture in (file_name(name), f"exchange {file_name(name)}"):
+                (self.folder / "pictures" / f"{picture}.npz").unlink(missing_ok=True)
             earlier = None
-        if earlier is None or "calibration" not in earlier:
+        if earlier is None:
             self.say(f"{name}: thresholds and SD from {self.calibration_split} patients")
-            found = self._calibrated(contestant) if calibration is None else calibration
-            earlier = told | {"calibration": found}
+            if calibration is None:
+                calibration = calibrated(contestant, self._calibration_cases(), self.options)
+            earlier = told | {"calibration": calibration}
         self.record["methods"][name] = earlier
         write_run(self.folder, self.record)
         for group in groups or self.groups:
@@ -183,7 +190,22 @@ class Evaluation:
     @cached_property
     def chosen(self) -> list[tuple[Case, int]]:
         """The slices that the figures show."""
-        return chosen_cases(cases_of(self.groups[TEST], TEST, self.options.patients))
+        return chosen_cases(self._cases(TEST))
+
+    @cached_property
+    def _case(self) -> Callable[[str, str], Case]:
+        """(group, patient) -> Case; every contestant asks for all of them."""
+        sources = self.groups | {self.calibration_split: self.calibration}
+        return lru_cache(CASES_KEPT)(lambda group, patient: Case(group, sources[group].patient(patient)))
+
+    def _cases(self, group: str, limit: int | None = None) -> Iterator[Case]:
+        """The patients of a group, at most `limit`."""
+        for patient in self.groups[group].patients[: self.options.patients][:limit]:
+            yield self._case(group, patient)
+
+    def _calibration_cases(self) -> Iterator[Case]:
+        for patient in self.calibration.patients[: self.options.calibration]:
+            yield self._case(self.calibration_split, patient)
 
     def _measure_group(self, contestant, group: str, calibration: dict) -> None:
         options, pairs = self.options, self.groups[group]
@@ -192,7 +214,7 @@ class Evaluation:
         for number, patient in enumerate(missing, start=1):
             key = ("measure", group, contestant.name, patient)
             try:
-                case = Case(group, pairs.patient(patient))
+                case = self._case(group, patient)
                 readings, seconds = timed(contestant, case, options.samples, options.seed)
                 tables: dict[str, list[dict]] = {}
                 for variant, reading in readings.items():
@@ -213,46 +235,10 @@ class Evaluation:
                 self.records.add(key, tables)
             self.say(f"{contestant.name}, {group}: {number}/{len(missing)}")
 
-    def _calibrated(self, contestant) -> dict:
-        """Variant -> roc_threshold_ms, sd_factor, from `calibration` patients; the native threshold too."""
-        values: dict[str, list] = {}
-        scar: dict[str, list] = {}
-        doubt: dict[str, list] = {}
-        native, native_scar = [], []
-        for case in cases_of(self.calibration, self.calibration_split, self.options.calibration):
-            reference = reference_scar(case)
-            own = (case.record["aha_t1"] > 0) & (case.native_ms > 0)
-            native.append(case.native_ms[own])
-            native_scar.append(reference[own])
-            for variant, reading in contestant.readings(
-                case, self.options.samples, self.options.seed
-            ).items():
-                there = own & (reading.aha > 0)
-                for sample in reading.samples_ms:
-                    values.setdefault(variant, []).append(sample[there])
-                    scar.setdefault(variant, []).append(reference[there])
-                if len(reading.samples_ms) > 1:
-                    wall = reading.shared_wall
-                    doubt.setdefault(variant, []).extend(
-                        reliability(reading.t1_ms[wall], reading.sd_ms[wall], case.native_ms[wall])
-                    )
-        if self.record["native_roc_threshold_ms"] is None and native:
-            found = youden_threshold(np.concatenate(native), np.concatenate(native_scar))
-            self.record["native_roc_threshold_ms"] = found
-        return {
-            variant: {
-                "roc_threshold_ms": youden_threshold(
-                    np.concatenate(values[variant]), np.concatenate(scar[variant])
-                ),
-                "sd_factor": sd_factor(doubt.get(variant, [])),
-            }
-            for variant in values
-        }
-
     def _probe(self, method: TrainedMethod) -> None:
         """Sensitivity, and the exchange of conditions where the method has them."""
-        options, pairs = self.options, self.groups[TEST]
-        for case in cases_of(pairs, TEST, min(options.sensitivity, options.patients or options.sensitivity)):
+        options = self.options
+        for case in self._cases(TEST, options.sensitivity):
             key = ("sensitivity", TEST, method.name, case.patient)
             if key not in self.records.done:
                 self.records.add(
@@ -273,7 +259,7 @@ class Evaluation:
 
     def _exchange_pairs(self) -> list[tuple[Case, Case]]:
         """Patients with an infarct beside patients without, in order; neighbours where one is missing."""
-        cases = list(cases_of(self.groups[TEST], TEST, self.options.patients))
+        cases = list(self._cases(TEST))
         sick = [c for c in cases if reference_scar(c).any()]
         well = [c for c in cases if not reference_scar(c).any()]
         pairs = list(zip(sick, well)) or list(zip(cases[::2], cases[1::2]))

@@ -14,7 +14,7 @@ from T1DiffLogic.engine import checkpoint
 from T1DiffLogic.engine.t1diff import T1Diff, T1DiffConfig
 from T1DiffLogic.errors import StudyError
 from T1DiffLogic.evaluation import comparisons, scar_tables, tables
-from T1DiffLogic.evaluation.cases import cases_of
+from T1DiffLogic.evaluation.cases import Case
 from T1DiffLogic.evaluation.contestants import TrainedMethod, inputs_of, next_patients, noise_seed
 from T1DiffLogic.evaluation.results import write_results
 from T1DiffLogic.evaluation.run import Evaluation, EvaluationOptions
@@ -69,6 +69,11 @@ def study(dataset, methods, tmp_path_factory):
     assert evaluation(dataset, out, methods, shifts={"vendor shift": shift}).run() == 0
     write_results(out, lambda line: None)
     return out
+
+
+def cases_in(dataset, split):
+    pairs = PreparedPairs(dataset, split)
+    return [Case(split, pairs.patient(p)) for p in pairs.patients]
 
 
 def rows(path):
@@ -151,7 +156,9 @@ def test_other_weights_under_the_same_name_are_measured_anew(study, dataset, met
     other = {"ours": methods["ours"], "rival": model(tmp_path / "other", 7)}
     said = []
     evaluation(dataset, tmp_path / "study", other, say=said.append).run()
-    assert any("other weights" in line for line in said)
+    assert [line for line in said if "other weights" in line] == [
+        "rival: other weights than before; measured again"
+    ]
     assert sum(line.startswith("rival, test: ") for line in said) == 5
     assert not any(line.startswith("ours, test: ") for line in said)
     run = json.loads((tmp_path / "study" / "data" / "run.json").read_text())
@@ -201,7 +208,7 @@ def test_a_method_that_is_the_truth_is_ahead_of_all(study, tmp_path):
 def test_the_trivial_controls_know_the_training_patients_alone(dataset):
     pairs = PreparedPairs(dataset, "train")
     means = training_means(pairs)
-    cases = list(cases_of(pairs, "train"))
+    cases = cases_in(dataset, "train")
     native = np.concatenate([c.native_ms[c.record["labels_t1"] == 2] for c in cases]).astype(float)
     assert means.label_ms[2] == pytest.approx(native.mean(), rel=1e-6) and means.patients == 3
     number = 9
@@ -209,7 +216,7 @@ def test_the_trivial_controls_know_the_training_patients_alone(dataset):
     assert means.segment_ms[number] == pytest.approx(expected.mean(), rel=1e-6)
     middle = np.mean([c.native_ms[1] for c in cases], axis=0)
     assert means.map_ms[1] == pytest.approx(middle, rel=1e-5)
-    case = next(cases_of(PreparedPairs(dataset, "test"), "test"))
+    case = cases_in(dataset, "test")[0]
     found = {c.kind: c.readings(case, 1, 0)[""] for c in trivial_controls(means)}
     assert found["segment means"].t1_ms[case.record["aha"] == number] == pytest.approx(
         means.segment_ms[number]
@@ -222,7 +229,7 @@ def test_the_trivial_controls_know_the_training_patients_alone(dataset):
 
 
 def test_a_method_sees_neither_the_native_map_nor_other_patients_noise(dataset, methods):
-    cases = list(cases_of(PreparedPairs(dataset, "test"), "test"))
+    cases = cases_in(dataset, "test")
     assert set(inputs_of(cases[0])) == {"cine", "soft_ed", "soft_es"}
     assert noise_seed(0, cases[0]) != noise_seed(0, cases[1]) != noise_seed(1, cases[1])
     method = TrainedMethod("ours", methods["ours"], torch.device("cpu"))
