@@ -6,6 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
+from ..training.methods import METHODS, need_lightning
 from .arguments import add_device, add_output
 
 SEGMENTER, SYNTHESIS = "segmenter", "synthesis"
@@ -20,9 +21,10 @@ def add(subparsers, common) -> None:
     )
     parser.add_argument(
         "method",
+        choices=(SEGMENTER, SYNTHESIS, *METHODS),
         metavar="METHOD",
-        help=f"'{SEGMENTER}', '{SYNTHESIS}' (T1Diff, the arm of --preset), or a method of the study: t1diff, "
-        "paper, regression, pix2pix, cyclegan, pgan, hinet, gan_disentangled, ddpm_raw",
+        help=f"'{SEGMENTER}', '{SYNTHESIS}' (T1Diff, the arm of --preset), or a method of the study: "
+        + ", ".join(METHODS),
     )
     parser.add_argument(
         "dataset",
@@ -94,8 +96,6 @@ def run(args, reporter) -> None:
     _check(args)
     if int(os.environ.get("LOCAL_RANK", 0)):  # one of several processes: the first one speaks
         reporter = type(reporter)("none", out=open(os.devnull, "w"))  # noqa: SIM115
-    from ..training.methods import need_lightning
-
     need_lightning()
     from ..devices import chosen_device
     from ..resources import installed_segmenter

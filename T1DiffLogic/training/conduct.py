@@ -65,10 +65,12 @@ class Conductor(Callback):
 
     def on_train_batch_start(self, trainer, learner: Learner, batch, index) -> None:
         progress = learner.progress
-        clock = torch.tensor(self._clock(progress), dtype=torch.float64, device=learner.device)
+        clock = self._clock(progress)
         if trainer.world_size > 1:
-            torch.distributed.broadcast(clock, 0)
-        progress.seconds, due, save = clock.tolist()
+            shared = torch.tensor(clock, dtype=torch.float64, device=learner.device)
+            torch.distributed.broadcast(shared, 0)
+            clock = shared.tolist()
+        progress.seconds, due, save = clock
         self._due, self._save = due > 0, save > 0
         progress.share = self.budget.share(progress.seconds, progress.updates)
         torch.manual_seed(step_seed(self.seed, progress.updates, trainer.global_rank))

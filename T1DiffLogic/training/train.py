@@ -69,10 +69,10 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     state = _state_of(out, learner) if options.resume else None
     _quieten()
-    if options.compiled:
-        learner.compile_steps()
     learner.network.to(memory_format=torch.channels_last)
     ema = Ema(learner)
+    if options.compiled:
+        learner.compile_steps()
     trainer = Trainer(
         accelerator="cuda" if options.device == "cuda" else "cpu",
         devices=options.devices,

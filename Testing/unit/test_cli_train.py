@@ -1,0 +1,74 @@
+"""`t1diff train`: what is refused before anything is learned, and a whole small run."""
+
+import importlib.util
+import json
+
+import pytest
+from training_cases import write_dataset
+
+from T1DiffLogic.cli import main
+from T1DiffLogic.training import methods, t1diff
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["t1diff", "--max-minutes", "0"], "above 0"),
+        (["t1diff", "--max-updates", "-1"], "above 0"),
+        (["t1diff", "--batch-size", "1"], "at least 2"),
+        (["t1diff", "--batch-size", "9", "--devices", "2"], "multiple of --devices"),
+        (["t1diff", "--start", "X", "--resume"], "--start"),
+        (["t1diff", "--preset", "paper"], "--preset"),
+        (["segmenter", "DATASET"], "leave out DATASET"),
+        (["segmenter", "--size", "small"], "one size"),
+        (["synthesis", "--cavity-labels", "X"], "--cavity-labels"),
+        (["pix2pix", "DATASET", "--segmenter", "X"], "--segmenter"),
+    ],
+)
+def test_impossible_options_are_wrong_usage(options, said, tmp_path, capsys):
+    assert main(["train", *options, "-o", str(tmp_path)]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", [["stylegan"], ["t1diff", "--max-minutes", "1", "--max-updates", "1"]])
+def test_unknown_methods_and_double_budgets_are_wrong_usage(options, tmp_path):
+    with pytest.raises(SystemExit) as error:
+        main(["train", *options, "-o", str(tmp_path)])
+    assert error.value.code == 2
+
+
+def test_missing_lightning_is_one_sentence(tmp_path, monkeypatch, capsys):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda n, *a: None if n == "lightning" else found(n, *a))
+    assert main(["train", "segmenter", "-o", str(tmp_path)]) == 1
+    said = capsys.readouterr().err.strip()
+    assert "pip install t1diff[train]" in said and "\n" not in said
+
+
+def test_a_folder_that_is_no_dataset_is_named(tmp_path, capsys):
+    assert main(["train", "regression", str(tmp_path / "none"), "-o", str(tmp_path / "out")]) == 1
+    assert "dataset.json" in capsys.readouterr().err
+
+
+def test_training_on_prepared_pairs_leaves_a_model_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(t1diff, "INTENSITY_BATCHES", 2)
+    dataset = write_dataset(tmp_path / "dataset", {"train": 1, "validation": 1})
+    out = tmp_path / "out"
+    command = ["train", "synthesis", str(dataset), "-o", str(out), "--size", "small", "--batch-size", "2"]
+    assert main([*command, "--max-updates", "2", "--progress", "json", "--device", "cpu"]) == 0
+    printed = capsys.readouterr()
+    # Lightning's own hints are silenced
+    assert printed.err == ""
+    events = [json.loads(line) for line in printed.out.splitlines()]
+    assert events[-1] == {"event": "done", "output": str(out), "status": "ok"}
+    metadata = json.loads((out / "config.json").read_text(encoding="utf-8"))["metadata"]
+    assert metadata["trained_on"] == "digital phantoms only" and metadata["budget"] == {"updates": 2}
+    assert metadata["method"] == "t1diff" and metadata["size"] == "small" and metadata["pixel_mm"] == 1.4
+    assert set(metadata["intensity"]) == {"features", "mean", "sd", "limit"}
+    assert methods.load(out).network.config.estimator_widths == (24, 48, 96)
+
+
+@pytest.mark.parametrize("name", methods.METHODS)
+@pytest.mark.parametrize("size", methods.SIZES)
+def test_every_method_has_both_sizes(name, size):
+    assert methods.configuration(name, size)
