@@ -70,12 +70,10 @@ class CohortSource:
             header = None if study.is_volume else _header(Path(self.root), study)
             if header is not None:
                 sentence = without_identifiers(sentence, header)
-        places = [self.root, *(study.place for study in self.studies)]
-        for part in sorted(
-            {p for place in places for p in PurePosixPath(place).parts}, key=len, reverse=True
-        ):
-            if len(part) > 2:
-                sentence = sentence.replace(part, "…")
+        sentence = sentence.replace(self.root, "…")
+        for part in {p for study in self.studies for folder, _ in study.parts for p in folder.split("/")}:
+            # only where it stands in a path: a folder may be called "cine"
+            sentence = re.sub(rf"(?<!\w){re.escape(part)}(?=[/\\])", "…", sentence)
         return sentence
 
     def _read(self, study: Study) -> Examination:

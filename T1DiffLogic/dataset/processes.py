@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -15,6 +16,9 @@ from ..errors import Cancelled
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _stop = None
+
+STOP_WITHIN_S = 10.0
+"""Files appear whole or not at all, so that a process may be ended at any time."""
 
 
 class Crashed(RuntimeError):
@@ -66,6 +70,7 @@ def _pool(function, items: Iterator, workers: int, at_work: list) -> Iterator[tu
     """Works with one executor until `items` end; `at_work` holds what was unfinished when it broke."""
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
+    earlier = set(multiprocessing.active_children())
     executor = ProcessPoolExecutor(workers, context, _begin, (stop, max(1, (os.cpu_count() or 1) // workers)))
     running: dict[Future, object] = {}
     try:
@@ -85,11 +90,22 @@ def _pool(function, items: Iterator, workers: int, at_work: list) -> Iterator[tu
                 item = running.pop(future)
                 at_work.remove(item)
                 yield item, result
+        executor.shutdown()
     except BaseException:
         stop.set()
+        executor.shutdown(wait=False, cancel_futures=True)
+        _end(set(multiprocessing.active_children()) - earlier)
         raise
-    finally:
-        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _end(processes) -> None:
+    """Waits a moment for processes that were asked to stop; whoever is in the middle of something long, ends."""
+    until = time.monotonic() + STOP_WITHIN_S
+    for process in processes:
+        process.join(max(0.0, until - time.monotonic()))
+        if process.is_alive():
+            process.terminate()
+            process.join()
 
 
 def _begin(stop, threads: int) -> None:
