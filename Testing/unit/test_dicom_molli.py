@@ -143,7 +143,9 @@ def test_one_series_per_inversion_time(tmp_path):
 
     edit(write_inversion_series(own, tmp_path, "siemens"), change)
     maps = write_t1_map(T1Map(t1_truth(), own.geometries), tmp_path, "siemens")
-    edit(maps, lambda d, _: setattr(d, "InversionTime", 500))
+    types = ["DERIVED", "PRIMARY", "M", "T1", "NORM"]
+    told = {"InversionTime": 500, "ImageType": types, "SeriesDescription": "MOLLI"}
+    edit(maps, lambda d, _: d.update(told))
     (found,) = find_inversion_series(tmp_path)
     series = load_inversion_series(found)
     np.testing.assert_array_equal(series.images, own.images)
