@@ -327,3 +327,18 @@ def test_the_inversions_of_shmolli_are_told_apart(tmp_path):
     series = load_inversion_series(tmp_path)
     assert series.trains(0) == (5, 1, 1)
     np.testing.assert_array_equal(series.inversion, pulses)
+
+
+def test_where_nothing_recovers_there_is_no_t1():
+    own = molli()
+    air = np.abs(np.random.default_rng(5).normal(0, 30, own.images.shape))
+    series = InversionSeries(
+        np.where(own.images > 0, own.images, air), own.times_ms, own.inversion, own.geometries
+    )
+    outside = t1_truth() <= 100
+    masked, r2 = fit_series(series)
+    whole, same = fit_series(series, min_r2=0.0)
+    np.testing.assert_array_equal(r2, same)
+    assert not masked.values_ms[r2 < 0.95].any() and (masked.values_ms[outside] > 0).mean() < 0.1
+    assert (whole.values_ms[outside] > 0).mean() > 0.3
+    np.testing.assert_array_equal(masked.values_ms[~outside], whole.values_ms[~outside])
