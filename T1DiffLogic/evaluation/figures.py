@@ -30,6 +30,10 @@ COLOURS = {
 """One colour per part in the study; the method of the study is drawn bolder."""
 
 
+OTHERS = ("#c46b1f", "#8a5fb0", "#2f7d32", "#b5303f", "#8c6d46", "#d678b4", "#5c5c5c", "#a8a51e", "#3f6fd1")
+"""Colours of single methods beside the one of the study, told apart from it."""
+
+
 def provenance(study: Study, group: str = TEST) -> str:
     """n, split, origin, seed, commit and command of everything that is shown, in one sentence."""
     run, g = study.run, study.run["groups"][group]
@@ -140,10 +144,9 @@ def calibration_figure(study: Study, folder: Path) -> list[str]:
     if not drawn:
         return []
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.6), constrained_layout=True)
-    cycle = plt.rcParams["axes.prop_cycle"].by_key()["color"]
     top = 50.0
     for number, method in enumerate(drawn):
-        colour = COLOURS["t1diff"] if method == study.reference else cycle[(number + 1) % len(cycle)]
+        colour = COLOURS["t1diff"] if method == study.reference else OTHERS[number % len(OTHERS)]
         sums = np.zeros((len(SD_EDGES_MS) - 1, 3))
         for row in study.rows("reliability", method, study.main(method)):
             place = SD_EDGES_MS.index(float(row["sd_from_ms"]))
@@ -225,10 +228,11 @@ def convergence_figure(study: Study, folder: Path) -> list[str]:
     for axis, name, title in zip(
         axes, ("updates", "minutes"), ("updates of the weights", "minutes of training")
     ):
-        for method, curve in curves.items():
+        for number, (method, curve) in enumerate(curves.items()):
             ours = method == study.reference
+            colour = COLOURS["t1diff"] if ours else OTHERS[number % len(OTHERS)]
             axis.plot(curve[name], curve["rmse_ms"], lw=2.4 if ours else 1.3, label=study.label(method),
-                      color=COLOURS["t1diff"] if ours else None, marker=".", ms=4)  # fmt: skip
+                      color=colour, marker=".", ms=4)  # fmt: skip
         axis.set_xlabel(title)
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("RMSE in the inner wall, validation (ms)")
