@@ -73,7 +73,8 @@ class CohortSource:
         sentence = sentence.replace(self.root, "…")
         for part in {p for study in self.studies for folder, _ in study.parts for p in folder.split("/")}:
             # only where it stands in a path: a folder may be called "cine"
-            sentence = re.sub(rf"(?<!\w){re.escape(part)}(?=[/\\])", "…", sentence)
+            name = re.escape(part)
+            sentence = re.sub(rf"(?<!\w){name}(?=[/\\])|(?<=[/\\]){name}(?!\w)", "…", sentence)
         return sentence
 
     def _read(self, study: Study) -> Examination:
