@@ -13,16 +13,17 @@ from . import nrrd_files, statistics
 from .errors import StudyError
 from .progress import silent
 from .report.bullseye import write_bullseye, write_thickening
+from .report.identity import read_identity
 from .report.overlay import write_overlay
 from .report.page import build_page
 from .report.phases import write_phases
+from .report.reference import Reference, compared, read_reference
 from .report.table import write_segments
 from .stack_volume import RESAMPLED_NOTE
 from .study import BACKGROUND, RESEARCH_NOTICE, T1_SCALE_NOTICE, Cine, LVSegmentation, Synthesis
 from .study_files import plain_value
 
 RESULT = "result.json"
-PICTURES = ("overlay", "bullseye", "thickening", "phases")
 STAGE = ".t1diff-"
 """Prefix of hidden folders in which files are made before they are moved in; leftovers are cleared away."""
 
@@ -45,11 +46,20 @@ def check_writable(folder) -> None:
         ) from error
 
 
-def write_outputs(synthesis: Synthesis, folder, seconds=None, progress=None) -> dict:
+def write_outputs(
+    synthesis: Synthesis,
+    folder,
+    seconds=None,
+    progress=None,
+    reference: Reference | None = None,
+    identify: bool = False,
+) -> dict:
     """Write everything of one study into `folder` and return what result.json holds.
 
-    seconds   seconds by stage so far; the time of writing is added
-    progress  called with ("write", fraction, file name)
+    seconds    seconds by stage so far; the time of writing is added
+    progress   called with ("write", fraction, file name)
+    reference  the site's range of native T1, this installation's by default
+    identify   whether report.html, and nothing else beside dicom/, names the patient
 
     The files are made in a hidden folder within and moved in only when all are whole; other files
     that lie in `folder` stay. result.json is removed first and comes back last, so that a folder
@@ -57,9 +67,9 @@ def write_outputs(synthesis: Synthesis, folder, seconds=None, progress=None) -> 
     """
     folder, progress, start = Path(folder), progress or silent, time.perf_counter()
     check_writable(folder)
-    result = study_result(synthesis)
+    result = study_result(synthesis, reference)
     with Staged(folder) as stage:
-        files = _write_files(synthesis, result, stage, progress)
+        files = _write_files(synthesis, result, stage, progress, identify)
         result["files"] = files
         result["seconds"] = {**(seconds or {}), "write": time.perf_counter() - start}
         (stage / RESULT).write_text(_json(result), encoding="utf-8")
@@ -117,15 +127,18 @@ def slice_quality(segmentation: LVSegmentation) -> list[float | None]:
     return result
 
 
-def study_result(synthesis: Synthesis) -> dict:
-    """result.json without its files and seconds: plain JSON values, None for what cannot be known."""
+def study_result(synthesis: Synthesis, reference: Reference | None = None) -> dict:
+    """result.json without its files and seconds: plain JSON values, None for what cannot be known.
+
+    reference  the site's range of native T1, this installation's by default
+    """
     segmentation, geometries = synthesis.segmentation, synthesis.cine.geometries
     provenance = dict(synthesis.provenance)
     notes = list(provenance.pop("notes", []))
     if not synthesis.cine.is_uniform():
         notes.append(f"the stack is not uniform: slices/ holds each slice, the volumes are {RESAMPLED_NOTE}")
     provenance |= {"notice": RESEARCH_NOTICE, "scale": T1_SCALE_NOTICE}
-    return {
+    result = {
         "status": "ok",
         "phases": {"ed": synthesis.phases.ed, "es": synthesis.phases.es, "count": synthesis.phases.count},
         "slices": [
@@ -133,6 +146,7 @@ def study_result(synthesis: Synthesis) -> dict:
             for s in synthesis.slices
         ],
         "global": statistics.global_t1(synthesis),
+        "midseptal": statistics.midseptal_t1(synthesis),
         "segments": [row.as_dict() for row in statistics.segment_table(synthesis)],
         "agreement": statistics.agreement(synthesis),
         "function": statistics.ventricular_function(
@@ -141,9 +155,10 @@ def study_result(synthesis: Synthesis) -> dict:
         "provenance": provenance,
         "notes": notes,
     }
+    return result | {"reference": compared(reference or read_reference(), result)}
 
 
-def _write_files(synthesis: Synthesis, result: dict, stage: Path, progress) -> dict[str, str]:
+def _write_files(synthesis: Synthesis, result: dict, stage: Path, progress, identify: bool) -> dict[str, str]:
     geometries, files = synthesis.cine.geometries, {}
     progress("write", 0.0, "maps")
     header = _MAP_HEADER | {"T1Diff_trained_on": synthesis.provenance["trained_on"]}
@@ -174,9 +189,12 @@ def _write_files(synthesis: Synthesis, result: dict, stage: Path, progress) -> d
         files["scene"] = "scene.mrb"
         save_scene(synthesis, stage / files["scene"], result)
     progress("write", 0.9, "report")
-    pictures = {name: (stage / files[name]).read_bytes() for name in PICTURES}
+    identity = None
+    if identify:
+        identity, why_not = read_identity(synthesis.cine)
+        result["notes"] += [why_not] if why_not else []
     files["report"] = "report.html"
-    (stage / files["report"]).write_text(build_page(result, pictures), encoding="utf-8")
+    (stage / files["report"]).write_text(build_page(result, synthesis, identity), encoding="utf-8")
     return files | {"result": RESULT}
 
 

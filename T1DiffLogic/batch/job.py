@@ -13,6 +13,7 @@ from pathlib import Path
 from ..dicom.files import SelectedFiles, find_images, without_identifiers
 from ..errors import Cancelled, StudyError
 from ..outputs import check_writable
+from ..report.reference import Reference
 from ..sentences import quieten_libraries, sentence_of
 from .cohort import Part, files_of, inputs_of
 from .records import clear_stages, record_done, record_failure
@@ -28,6 +29,7 @@ class Job:
     name, folder             the name of the folder of its results, and where that is
     options, options_sha256  of SynthesisOptions
     native                   whether to compare with a native T1 map of the study
+    reference, identify      what report.html says: the site's range of T1, whom it shows
     stop                     a file whose appearance means: stop
     gpus                     worker address -> its ordinal among the workers of its machine
     """
@@ -45,6 +47,8 @@ class Job:
     native: bool
     stop: str
     debug: bool = False
+    reference: Reference | None = None
+    identify: bool = False
     gpus: dict[str, int] = field(default_factory=dict)
 
     def record(self, log: list[str], seconds: float) -> dict:
@@ -131,7 +135,7 @@ def synthesize_study(job: Job, say, progress) -> None:
 
     rungs = rungs_for(job.options.get("device", "auto"), own_gpu(job.gpus))
     synthesis = with_less_memory(attempt, rungs, say)
-    write_outputs(synthesis, job.folder, seconds=watch.seconds, progress=progress)
+    write_outputs(synthesis, job.folder, watch.seconds, progress, job.reference, job.identify)
 
 
 def _native_map(selection: SelectedFiles, say):

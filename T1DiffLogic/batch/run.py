@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -13,6 +14,7 @@ from ..errors import StudyError
 from ..options import SynthesisOptions
 from ..outputs import STAGE, check_writable
 from ..progress import Reporter
+from ..report.reference import Reference, read_reference
 from ..resources import installed_segmenter, model_folder
 from ..versions import installed_versions
 from .job import StudyFunction, synthesize_study
@@ -40,7 +42,7 @@ def run_batch(
     """
     options, reporter = options or BatchOptions(), reporter or Reporter()
     cohort, output = Path(cohort).resolve(), Path(output).resolve()
-    asked = asked_for(synthesis_options, options.native)
+    asked = asked_for(synthesis_options, options.native, options.reference, options.identify)
     if not cohort.is_dir():
         raise StudyError(f"{cohort} is not a folder; give the folder that holds the studies.")
     if output == cohort:
@@ -52,7 +54,9 @@ def run_batch(
         return batch.run(function)
 
 
-def asked_for(synthesis_options: dict, native: bool) -> str:
+def asked_for(
+    synthesis_options: dict, native: bool, reference: Reference | None = None, identify: bool = False
+) -> str:
     """SHA-256 of all that decides what a study's results are; another one means that it is done again.
 
     The weights count, not the name of their folder. The device and the workers do not: they change no
@@ -70,6 +74,8 @@ def asked_for(synthesis_options: dict, native: bool) -> str:
             "ed": options.ed,
             "es": options.es,
             "native": native,
+            "reference": asdict(reference or read_reference()),
+            "identify": identify,
             "t1diff": installed_versions()["t1diff"],
         }
     )

@@ -15,6 +15,7 @@ from pathlib import Path
 from ..errors import StudyError
 from ..outputs import STAGE
 from ..progress import Reporter
+from ..report.reference import Reference
 from .clock import Clock
 from .cohort import FoundStudy, find_studies
 from .job import Job, Outcome, StudyFunction
@@ -41,6 +42,8 @@ class BatchOptions:
     resume     whether to keep what an earlier run finished with the same options from the same files
     native     whether to compare each study with the native T1 map that lies in it
     debug      whether to show tracebacks
+    reference  the site's range of native T1; None takes this installation's
+    identify   whether each report.html names its patient
     """
 
     workers: int | None = None
@@ -48,6 +51,8 @@ class BatchOptions:
     resume: bool = True
     native: bool = False
     debug: bool = False
+    reference: Reference | None = None
+    identify: bool = False
 
 
 @dataclass(frozen=True)
@@ -230,6 +235,8 @@ class Session:
             native=self.options.native,
             stop=str(self.stop),
             debug=self.options.debug,
+            reference=self.options.reference,
+            identify=self.options.identify,
             gpus=getattr(pool, "gpus", {}),
         )
 

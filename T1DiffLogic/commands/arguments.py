@@ -61,6 +61,22 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     add_device(group)
 
 
+def add_report(parser: argparse.ArgumentParser) -> None:
+    """What report.html says beyond the result: the site's range, and whom it shows."""
+    group = parser.add_argument_group("report")
+    group.add_argument(
+        "--reference",
+        type=Path,
+        metavar="FILE",
+        help="the site's range of native T1 for the z-scores, a .json as docs/report.md describes",
+    )
+    group.add_argument(
+        "--identify",
+        action="store_true",
+        help="show name, ID, date of birth and study date of the patient in report.html, which else names nobody",
+    )
+
+
 def options_of(args: argparse.Namespace, cine):
     """The SynthesisOptions that `args` ask for; labels and points are read onto the grid of `cine`."""
     from ..loading import load_labels, load_rv_insertions

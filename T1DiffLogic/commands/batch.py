@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .arguments import add_model, add_output
+from .arguments import add_model, add_output, add_report
 
 
 def add(subparsers, common) -> None:
@@ -42,6 +42,7 @@ def add(subparsers, common) -> None:
         "--list", action="store_true", help="show which studies are found and their folders in OUT, and stop"
     )
     add_model(parser)
+    add_report(parser)
     parser.set_defaults(run=run)
 
 
@@ -53,6 +54,7 @@ def run(args, reporter) -> None:
     from ..batch.run import BatchOptions, run_batch
     from ..batch.tables import INDEX, SUMMARY
     from ..errors import StudyError
+    from ..report.reference import read_reference
     from ..study import RESEARCH_NOTICE
 
     names = ("model", "preset", "samples", "steps", "seed", "device")
@@ -63,7 +65,15 @@ def run(args, reporter) -> None:
             name: str(getattr(args, name)) if name == "model" and args.model else getattr(args, name)
             for name in names
         },
-        BatchOptions(args.workers, args.scheduler, args.resume, args.native, args.debug),
+        BatchOptions(
+            args.workers,
+            args.scheduler,
+            args.resume,
+            args.native,
+            args.debug,
+            read_reference(args.reference),
+            args.identify,
+        ),
         reporter,
     )
     reporter.say(f"{result.ok} of {result.total} studies are done ({result.kept} of them by an earlier run)")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .arguments import STUDY_HELP, add_anatomy, add_model, add_output, options_of
+from .arguments import STUDY_HELP, add_anatomy, add_model, add_output, add_report, options_of
 
 
 def add(subparsers, common) -> None:
@@ -25,6 +25,7 @@ def add(subparsers, common) -> None:
     )
     add_anatomy(parser)
     add_model(parser)
+    add_report(parser)
     parser.set_defaults(run=run)
 
 
@@ -40,6 +41,8 @@ def run(args, reporter) -> None:
         lambda cine: options_of(args, cine),
         reporter,
         record=args.record,
+        reference=args.reference,
+        identify=args.identify,
     )
     for line in summary_of(result, args.output):
         reporter.say(line)

@@ -71,11 +71,16 @@ def _name(header) -> str:
         family, *given = [" ".join(part.split()) for part in group.split("^")]
         given = " ".join(part for part in given if part)
         parts += [", ".join(part for part in (family, given) if part)] if group.strip("^ ") else []
-    return " · ".join(parts) or UNKNOWN
+    return _writable(" · ".join(parts)) or UNKNOWN
 
 
 def _text(header, name: str) -> str:
-    return " ".join(str(header.get(name) or "").split()) or UNKNOWN
+    return _writable(str(header.get(name) or "")) or UNKNOWN
+
+
+def _writable(text: str) -> str:
+    """One line that UTF-8 can hold, whatever bytes the headers had."""
+    return " ".join(text.encode("utf-8", "replace").decode("utf-8").split())
 
 
 def _date(header, name: str) -> str:

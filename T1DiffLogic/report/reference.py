@@ -60,14 +60,6 @@ class Reference:
         z, doubt = self.z(entry["mean_ms"]), entry["uncertainty_ms"]
         return {"z": z, "z_uncertainty": None if z is None or doubt is None else doubt / self.sd_ms}
 
-    def described(self) -> str:
-        """The range in one line, without its source."""
-        vendor = f", {self.vendor}" if self.vendor else ""
-        n = f", n = {self.n}" if self.n else ""
-        return (
-            f"{self.mean_ms:.0f} ± {self.sd_ms:.0f} ms ({self.sequence}, {self.field_strength_t:g} T{vendor}{n})"
-        )
-
 
 def read_reference(path: Path | str | None = None) -> Reference:
     """The reference of a file, of this installation for None.
