@@ -12,6 +12,9 @@ import numpy as np
 from ..statistics import agreement_of
 
 RESAMPLES = 4000
+LEAST_PATIENTS = 5
+"""With fewer patients a bootstrap of patients says nothing, and no interval or p is given."""
+
 FIGURES = ("pearson_r", "slope", "intercept", "bias_ms", "icc21", "ccc")
 
 
@@ -57,13 +60,13 @@ def figures_of_moments(moments: np.ndarray) -> dict[str, np.ndarray]:
 def clustered_agreement(synthetic, native, patients, resamples: int = RESAMPLES, seed: int = 0) -> dict:
     """`agreement_of` with n, n_patients and, for each of FIGURES, `<name>_ci`: the 95 % interval.
 
-    synthetic, native  (n,) ms;  patients  (n,) names. Intervals are None with fewer than 3 patients.
+    synthetic, native  (n,) ms;  patients  (n,) names. Intervals are None below LEAST_PATIENTS.
     pearson_p is twice the share of resamples with an R on the other side of zero, at least 2 / (B + 1).
     """
     figures = agreement_of(synthetic, native) | {"n": len(native), "n_patients": len(set(patients))}
     figures["pearson_p"] = None
     figures |= {f"{name}_ci": None for name in FIGURES}
-    if figures["n_patients"] < 3:
+    if figures["n_patients"] < LEAST_PATIENTS:
         return figures
     # about the mean, so that squares of 1200 ms do not drown a variance of 40² ms²
     centre = float(np.mean(native))
@@ -111,7 +114,7 @@ def partial_r(
         return None, None
     counts = resampled_counts(len(products), resamples, seed)
     drawn = of(np.einsum("bp,pij->bij", counts, products, optimize=True))
-    return whole, interval(drawn) if len(products) >= 3 else None
+    return whole, interval(drawn) if len(products) >= LEAST_PATIENTS else None
 
 
 def bootstrap_p(values: np.ndarray) -> float | None:
@@ -146,7 +149,7 @@ def within_patient_r(synthetic, native, patients, least: int = 5) -> dict:
     return {
         "median": float(np.median(values)),
         "mean": float(values.mean()),
-        "ci": interval(means) if len(values) >= 3 else None,
+        "ci": interval(means) if len(values) >= LEAST_PATIENTS else None,
         "n_patients": len(values),
         "by_patient": by_patient,
     }

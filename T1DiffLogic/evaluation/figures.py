@@ -110,7 +110,8 @@ def agreement_figure(study: Study, folder: Path) -> list[str]:
             below.axhline(
                 value, color="black", lw=1.4 if name == "bias" else 1, ls="-" if name == "bias" else "--"
             )
-            below.annotate(f"{name} {value:+.0f}", (1.0, value), xycoords=("axes fraction", "data"),
+            text = f"{name} {value:+.0f}".replace("-", "−")
+            below.annotate(text, (1.0, value), xycoords=("axes fraction", "data"),
                            ha="right", va="bottom", fontsize=8)  # fmt: skip
         below.set(xlabel="mean of native and synthetic T1 (ms)", ylabel="synthetic − native (ms)")
         below.margins(y=0.18)

@@ -218,5 +218,8 @@ def exchange_figure(study: Study, folder: Path) -> list[str]:
             if row == 1:
                 axis.set_xlabel(f"$c_{{mor}}$ of patient {mor}", fontsize=10)
     _colour_bar(figure, axes, lipari_table(), T1_WINDOW_MS, "T1 (ms)")
-    figure.suptitle(f"{study.label(study.reference)}: A with an infarct, B without", fontsize=10)
+    kinds = [
+        f"{name} {'with' if sick else 'without'} an infarct" for name, sick in zip("AB", maps["infarct"])
+    ]
+    figure.suptitle(f"{study.label(study.reference)}: {', '.join(kinds)}", fontsize=10)
     return save(figure, study, folder, "disentanglement", vector=False)

@@ -60,10 +60,12 @@ def write_pictures(folder: Path, contestant, chosen: list[tuple[Case, int]], sam
 
 
 def write_exchange(path: Path, maps: dict, one: Case, other: Case) -> None:
-    """The four maps of an exchange, at the slice of `one` with the largest infarct."""
+    """The four maps of an exchange, at the slice of `one` with the largest infarct, and who has one."""
     s = int(reference_scar(one).sum(axis=(1, 2)).argmax())
     path.parent.mkdir(parents=True, exist_ok=True)
-    _save(path, {f"{mod}{mor}": _whole(image[s]) for (mod, mor), image in maps.items()})
+    infarct = np.array([bool(reference_scar(case).any()) for case in (one, other)])
+    arrays = {f"{mod}{mor}": _whole(image[s]) for (mod, mor), image in maps.items()}
+    _save(path, arrays | {"infarct": infarct})
 
 
 def read_pictures(path: Path) -> dict[str, np.ndarray]:

@@ -70,7 +70,8 @@ def sensitivity_table(study: Study) -> Table | None:
         for change in dict.fromkeys(r["change"] for r in rows):
             mine = [r for r in rows if r["change"] == change]
             cells = [spread_cell([float(r[name]) for r in mine], 1) for name in names]
-            table.rows.append([study.label(method), change, *cells, (str(len(mine)), (len(mine),))])
+            named = change.replace(" - ", " − ")
+            table.rows.append([study.label(method), named, *cells, (str(len(mine)), (len(mine),))])
     return table if table.rows else None
 
 
@@ -81,7 +82,8 @@ def exchange_table(study: Study) -> Table | None:
         ["method", "compared with", "RMSE to the owner's map, ms", "R of segments with the owner's map",
          "Dice of the bright cavity with the owner's contours", "wall above 1250 ms, owner's map %",
          "wall above 1250 ms, mixed map %", "mixed maps"],
-        "Mean ± SD over the mixed maps of pairs of patients (one with an infarct, one without). If c_mod "
+        "Mean ± SD over the mixed maps of pairs of patients (with and without an infarct, where there are "
+        "both). If c_mod "
         "gives the tissue's values and c_mor the shape, the values follow the owner of c_mod and the cavity "
         "the owner of c_mor.",
     )  # fmt: skip

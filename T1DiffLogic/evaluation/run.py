@@ -95,6 +95,7 @@ class Evaluation:
             method = TrainedMethod(name, folder, self.device, options.most_steps)
             self._measure(method)
             self._copy_log(name, folder)
+            write_pictures(self.folder / "pictures", method, self.chosen, options.samples, options.seed)
             cases = list(self._cases(TEST)) if name == reference else []
             if len(cases) > 1:
                 shuffled = ShuffledCine(method, next_patients(cases))
@@ -183,9 +184,6 @@ class Evaluation:
         write_run(self.folder, self.record)
         for group in groups or self.groups:
             self._measure_group(contestant, group, earlier["calibration"])
-        write_pictures(
-            self.folder / "pictures", contestant, self.chosen, self.options.samples, self.options.seed
-        )
 
     @cached_property
     def chosen(self) -> list[tuple[Case, int]]:

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.stats import wilcoxon
 
 from .agreement import (
+    LEAST_PATIENTS,
     RESAMPLES,
     bootstrap_p,
     figures_of_moments,
@@ -22,9 +23,9 @@ from .agreement import (
 
 
 def wilcoxon_p(ours, theirs) -> float | None:
-    """Two-sided p of the paired differences; 1 when all are zero, None with fewer than 5 pairs."""
+    """Two-sided p of the paired differences; 1 when all are zero, None below LEAST_PATIENTS pairs."""
     difference = np.asarray(ours, np.float64) - np.asarray(theirs, np.float64)
-    if len(difference) < 5:
+    if len(difference) < LEAST_PATIENTS:
         return None
     if not difference.any():
         return 1.0
@@ -82,7 +83,7 @@ def clustered_auc(values, positive, patients, resamples: int = RESAMPLES, seed: 
         "n_positive": int(positive.sum()), "n_negative": int((~positive).sum()),
     }  # fmt: skip
     index = patient_index(patients)
-    if result["auc"] is not None and index.max() >= 2:
+    if result["auc"] is not None and index.max() >= LEAST_PATIENTS - 1:
         counts = resampled_counts(index.max() + 1, resamples, seed)
         result["auc_ci"] = interval(_auc_of(_wins(values, positive, index), counts))
     return result
@@ -101,14 +102,14 @@ def within_patient_auc(values, positive, patients) -> dict:
     if not len(known):
         return {"auc": None, "auc_ci": None, "n_patients": 0}
     means = resampled_counts(len(known)) @ known / len(known)
-    limits = interval(means) if len(known) >= 3 else None
+    limits = interval(means) if len(known) >= LEAST_PATIENTS else None
     return {"auc": float(known.mean()), "auc_ci": limits, "n_patients": len(known)}
 
 
 def compare_r(ours, theirs, native, patients, resamples: int = RESAMPLES, seed: int = 0) -> dict:
     """R of ours minus R of theirs against the same native (n,) values: difference, ci, p."""
     index = patient_index(patients)
-    if index.max() < 2:
+    if index.max() < LEAST_PATIENTS - 1:
         return {"difference": None, "ci": None, "p": None}
     centre = float(np.mean(native))
     counts = resampled_counts(index.max() + 1, resamples, seed)
@@ -125,7 +126,7 @@ def compare_r(ours, theirs, native, patients, resamples: int = RESAMPLES, seed: 
 def compare_auc(ours, theirs, positive, patients, resamples: int = RESAMPLES, seed: int = 0) -> dict:
     """AUC of ours minus AUC of theirs on the same segments (n,): difference, ci, p."""
     positive, index = np.asarray(positive, bool), patient_index(patients)
-    if positive.all() or not positive.any() or index.max() < 2:
+    if positive.all() or not positive.any() or index.max() < LEAST_PATIENTS - 1:
         return {"difference": None, "ci": None, "p": None}
     counts = resampled_counts(index.max() + 1, resamples, seed)
     drawn = [_auc_of(_wins(np.asarray(v, np.float64), positive, index), counts) for v in (ours, theirs)]

@@ -96,6 +96,8 @@ def test_pixels_without_a_native_value_count_for_nothing(sick):
     known = record["t1_ms"] > 0
     expected = np.abs(1200 - np.clip(record["t1_ms"], 0, 2400)[known]).mean()
     assert row["roi_mae_ms"] == pytest.approx(expected, rel=1e-5)
+    wall = known & (record["labels_ed"] == 2) & (record["labels_t1"] == 2)
+    assert row["n_wall"] == wall.sum() < ((record["labels_ed"] == 2) & (record["labels_t1"] == 2)).sum()
 
 
 def test_contours_move_by_one_pixel():
