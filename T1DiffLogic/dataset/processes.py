@@ -99,7 +99,7 @@ def _pool(function, items: Iterator, workers: int, at_work: list) -> Iterator[tu
 
 
 def _end(processes) -> None:
-    """Waits a moment for processes that were asked to stop, and ends those in the middle of something long."""
+    """Waits a moment for processes that were asked to stop; ends those in the middle of something long."""
     until = time.monotonic() + STOP_WITHIN_S
     for process in processes:
         process.join(max(0.0, until - time.monotonic()))

@@ -33,9 +33,13 @@ class SparseSegmenter(Segmenter):
         seen: dict[int, np.ndarray] = {}
         wanted = set(range(0, count, EVERY))
         while wanted:
-            for phase in sorted(wanted):
-                seen[phase] = tidied(self._soft(crops[:, phase]), roi.pixel_mm)
-                progress(min(len(seen) / count, 0.9))
+            phases = sorted(wanted)
+            frames = crops[:, phases].reshape(-1, *crops.shape[2:])
+            found = tidied(self._soft(frames), roi.pixel_mm).reshape(
+                cine.n_slices, len(phases), 4, *crops.shape[2:]
+            )
+            seen |= {phase: found[:, k] for k, phase in enumerate(phases)}
+            progress(min(len(seen) / count, 0.9))
             soft = _interpolated(seen, count)
             wanted = _beside_extremes(soft, roi.pixel_mm, cine.trigger_ms) - set(seen)
         result = np.stack([restored(soft[s], roi, s) for s in range(cine.n_slices)])
