@@ -97,10 +97,13 @@ def test_engine_inputs_weigh_the_wall_and_use_the_segmenters_masks():
     given = torch.zeros(32, 4, 128, 128)
     given[:, 0] = 1
     inputs = engine_inputs(batch, torch.Generator().manual_seed(0), (given, given))
+    known = batch["t1"] > 0
     weight, labels = inputs["weight"][:, 0], batch["labels_t1"]
-    assert set(weight.unique().tolist()) <= {*WEIGHTS.tolist(), INNER_WALL_WEIGHT}
+    assert (weight[~known] == 0).all()
+    assert set(weight[known].unique().tolist()) <= {*WEIGHTS.tolist(), INNER_WALL_WEIGHT}
     inner = inner_wall(labels)
-    assert inner.any() and (labels[inner] == 2).all() and (weight[inner] == INNER_WALL_WEIGHT).all()
-    assert (weight[(labels == 2) & ~inner] == WEIGHTS[2]).all()
+    assert (inner & known).any() and (labels[inner] == 2).all()
+    assert (weight[inner & known] == INNER_WALL_WEIGHT).all()
+    assert (weight[(labels == 2) & ~inner & known] == WEIGHTS[2]).all()
     taken = (inputs["soft_ed"][:, 0] == 1).flatten(1).all(1)
     assert 8 < taken.sum() < 30
