@@ -19,13 +19,14 @@ _SEGMENT_COLUMNS = tuple(
 )
 COLUMNS = (
     "study", "source", "status", "reason", "ed", "es", "phases", "slices", "slices_judged", "edv_ml",
-    "esv_ml", "ef_percent", "mass_g", "global_t1_ms", "global_sd_ms", "global_n", "native_pearson_r",
-    "native_bias_ms", *_SEGMENT_COLUMNS, "model", "weights_sha256", "preset", "seed", "samples", "steps",
+    "esv_ml", "ef_percent", "mass_g", "global_t1_ms", "global_sd_ms", "global_n", "midseptal_t1_ms",
+    "midseptal_uncertainty_ms", "midseptal_z", "native_pearson_r", "native_bias_ms", *_SEGMENT_COLUMNS, "model", "weights_sha256", "preset", "seed", "samples", "steps",
     "device", "seconds", "remarks", "notice",
 )  # fmt: skip
 _SHOWN = (
     ("edv_ml", "EDV, mL"), ("esv_ml", "ESV, mL"), ("ef_percent", "EF, %"), ("mass_g", "mass, g"),
-    ("global_t1_ms", "global T1, ms"), ("slices_judged", "slices judged"), ("seconds", "seconds"),
+    ("global_t1_ms", "global T1, ms"), ("midseptal_t1_ms", "mid-septal T1, ms"),
+    ("native_bias_ms", "synthetic − native, ms"), ("slices_judged", "slices judged"), ("seconds", "seconds"),
 )  # fmt: skip
 
 
@@ -57,7 +58,8 @@ def row_of(output: Path, line: Line) -> dict:
         return row
     slices, function = result.get("slices", []), result.get("function") or {}
     made, whole = result.get("provenance") or {}, result.get("global") or {}
-    agreement = result.get("agreement") or {}
+    agreement, septal = result.get("agreement") or {}, result.get("midseptal") or {}
+    scores = (result.get("reference") or {}).get("z") or {}
     row |= {
         **{name: result["phases"].get(name) for name in ("ed", "es")},
         "phases": result["phases"].get("count"),
@@ -67,6 +69,9 @@ def row_of(output: Path, line: Line) -> dict:
         "global_t1_ms": whole.get("mean_ms"),
         "global_sd_ms": whole.get("sd_ms"),
         "global_n": whole.get("n"),
+        "midseptal_t1_ms": septal.get("mean_ms"),
+        "midseptal_uncertainty_ms": septal.get("uncertainty_ms"),
+        "midseptal_z": (scores.get("midseptal") or {}).get("z"),
         "native_pearson_r": agreement.get("pearson_r"),
         "native_bias_ms": agreement.get("bias_ms"),
         **{n: made.get(n) for n in ("model", "weights_sha256", "seed", "samples", "steps", "device")},
@@ -102,40 +107,58 @@ def _cell(value):
 
 def _write_index(file, output: Path, lines: list[Line], title: str) -> None:
     counts = {v: sum(line.verdict == v for line in lines) for v in ("ok", "failed", "waiting")}
-    told = ", ".join(f"{n} {verdict}" for verdict, n in counts.items() if n)
+    told = ", ".join(
+        f"<a href='#{verdict}'>{n} {verdict}</a>" if verdict != "ok" else f"{n} ok"
+        for verdict, n in counts.items()
+        if n
+    )
     file.write(
         _HEAD.format(title=escape(title), notice=escape(RESEARCH_NOTICE), scale=escape(T1_SCALE_NOTICE))
     )
     file.write(
         f"<p>{len(lines)} studies: {told}. The same as a table: <a href='{SUMMARY}'>{SUMMARY}</a>.</p>\n"
     )
-    file.write("<table><thead><tr><th></th><th>study</th><th>status</th>")
+    file.write("<table><thead><tr><th>T1</th><th>study</th><th>status</th>")
     file.write("".join(f"<th class='n'>{escape(name)}</th>" for _, name in _SHOWN) + "</tr></thead><tbody>\n")
+    seen = set()
     for line in lines:
-        file.write("".join(_index_row(output, line)))
+        # the first of its kind, which the counts above lead to
+        mark = "" if line.verdict in seen else f" id='{line.verdict}'"
+        seen.add(line.verdict)
+        file.write("".join(_index_row(output, line, mark)))
     file.write("</tbody></table></body></html>\n")
 
 
-def _index_row(output: Path, line: Line) -> Iterator[str]:
+def _index_row(output: Path, line: Line, mark: str) -> Iterator[str]:
     row = row_of(output, line)
     folder = quote(line.folder)
     picture = output / line.folder / "bullseye.png"
-    yield f"<tr class='{line.verdict}'><td>"
+    yield f"<tr class='{line.verdict}'{mark}><td>"
     if line.verdict == "ok" and picture.is_file():
-        yield f"<img src='{folder}/bullseye.png' alt='' loading='lazy'>"
+        # beside a native map's plate, only the synthetic one is shown
+        kind = " class='left'" if row["native_bias_ms"] is not None else ""
+        yield f"<img{kind} src='{folder}/bullseye.png' alt='' loading='lazy'>"
     name = escape(line.folder)
     if line.verdict == "ok":
         name = f"<a href='{folder}/report.html'>{name}</a>"
-    yield f"</td><td>{name}<br><small>{escape(line.label)}</small></td><td>{line.verdict}</td>"
+    told = "".join(f"<br><small>{escape(text)}</small>" for text in (line.label, row["remarks"]) if text)
+    yield f"</td><td class='words'>{name}{told}</td><td>{line.verdict}</td>"
     if line.verdict == "ok":
+        row["slices_judged"] = f"{row['slices_judged']} of {row['slices']}"
         yield "".join(f"<td class='n'>{_shown(row[key])}</td>" for key, _ in _SHOWN)
     else:
-        yield f"<td colspan='{len(_SHOWN)}'>{escape(row['reason'] or '')}</td>"
+        yield f"<td class='words' colspan='{len(_SHOWN)}'>{escape(row['reason'] or '')}</td>"
     yield "</tr>\n"
 
 
 def _shown(value) -> str:
-    return "–" if value is None else f"{value:.0f}" if isinstance(value, float) else escape(str(value))
+    return (
+        "–"
+        if value is None
+        else f"{value:.0f}".replace("-", "−")
+        if isinstance(value, float)
+        else escape(str(value))
+    )
 
 
 _HEAD = """<!DOCTYPE html>
@@ -144,15 +167,22 @@ body {{ font: 15px/1.45 "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif;
   max-width: 1200px; margin: 0 auto; padding: 0 20px 40px; }}
 h1 {{ font-size: 26px; margin: 18px 0 2px; }}
 table {{ border-collapse: collapse; width: 100%; }}
-th, td {{ padding: 4px 9px; border-bottom: 1px solid #ddd; text-align: left; overflow-wrap: anywhere; }}
-th {{ background: #f3f3f3; position: sticky; top: 44px; }}
-td.n, th.n {{ text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }}
-td img {{ height: 64px; display: block; }}
+th, td {{ padding: 4px 8px; border-bottom: 1px solid #ddd; text-align: left; }}
+th {{ background: #f3f3f3; position: sticky; top: 44px; vertical-align: bottom; }}
+th.n {{ max-width: 84px; }}
+td.words {{ overflow-wrap: anywhere; min-width: 150px; }}
+td.n, th.n {{ text-align: right; font-variant-numeric: tabular-nums; }}
+td.n {{ white-space: nowrap; }}
+td img {{ height: 72px; display: block; }}
+td img.left {{ width: 56px; object-fit: cover; object-position: left; }}
+tr[id] {{ scroll-margin-top: 130px; }}
 small, tr.waiting td {{ color: #666; }}
 tr.failed td {{ background: #fbeaea; }}
 .notice {{ background: #a61c1c; color: #fff; font-weight: 700; font-size: 18px; text-align: center;
   padding: 9px; position: sticky; top: 0; }}
-@media print {{ .notice, th {{ position: static; }} tr {{ break-inside: avoid; }} }}
+@media print {{ @page {{ size: A4 landscape; margin: 10mm; }}
+  body {{ font-size: 9pt; max-width: none; padding: 0; }} .notice, th {{ position: static; }}
+  tr {{ break-inside: avoid; }} * {{ print-color-adjust: exact; }} }}
 </style></head><body>
 <div class="notice">{notice}</div>
 <h1>{title}</h1>

@@ -73,7 +73,7 @@ def add_report(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--identify",
         action="store_true",
-        help="show name, ID, date of birth and study date of the patient in report.html, which else names nobody",
+        help="show the patient's name, ID, date of birth and study date in report.html (default: nobody's)",
     )
 
 

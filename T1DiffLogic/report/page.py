@@ -93,7 +93,7 @@ def _cards(result: dict) -> str:
         (number(function["esv_ml"], " mL"), "ESV"),
         (number(function["mass_g"], " g"), "LV mass"),
         (f"{judged} of {len(in_lv)}", "LV slices judged"),
-        (f"{phases['ed']} / {phases['es']}", f"ED / ES of {phases['count']} phases, from 0"),
+        (f"{phases['ed']} / {phases['es']}", f"ED / ES of 0…{phases['count'] - 1}"),
     ]
     body = "".join(f'<div class="card"><b>{escape(v)}</b><span>{escape(t)}</span></div>' for v, t in cards)
     return f'<div class="cards">{body}</div>'
@@ -134,7 +134,7 @@ def _plates(result: dict) -> str:
         )
     )  # fmt: skip
     body = "".join(f"<div class='plate'><h3>{escape(t)}</h3>{eye}{bar}</div>" for t, eye, bar in plates)
-    legend = "± is the SD of the segment's mean over the model's samples. Hatched: not judged or measured. "
+    legend = "± is the SD of the segment's mean over the model's samples. Hatched: no value. "
     legend += "Base outside, apex inside; the apex itself (17) is left out."
     return f"<div class='plates'>{body}</div><p class='fine'>{escape(legend)}</p>"
 
@@ -176,8 +176,8 @@ def _slices(result: dict, synthesis: Synthesis) -> str:
         )  # fmt: skip
     legend = (
         "Contours: red endocardium, green epicardium, blue RV. Yellow ticks: RV insertions, a anterior, i "
-        "inferior. Letters: side of the patient (A anterior, P posterior, L left, R right, H head, F foot). Maps: LV "
-        "myocardium at ED, closer than the cine; T1 below the window takes the darkest colour."
+        "inferior. Letters: side of the patient (A anterior, P posterior, L left, R right, H head, F foot). Maps: "
+        "LV myocardium at ED, closer than the cine; T1 below the window takes the darkest colour."
     )
     outside = [str(s["index"]) for s in result["slices"] if s["level"] is None]
     if outside and len(outside) < len(result["slices"]):

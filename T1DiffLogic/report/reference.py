@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -113,7 +112,8 @@ def compared(reference: Reference, result: dict) -> dict:
 def _number(path: Path, entries: dict, name: str, low: float, high: float) -> float:
     value = entries.get(name)
     real = isinstance(value, int | float) and not isinstance(value, bool)
-    if not real or not math.isfinite(value) or not low <= value <= high:
+    # NaN and infinity are in no range
+    if not real or not low <= value <= high:
         raise StudyError(f"{path}: {name} is not a number from {low:g} to {high:g}; correct it, {_REMEDY}.")
     return float(value)
 

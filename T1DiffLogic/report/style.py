@@ -106,9 +106,9 @@ li { overflow-wrap: anywhere; }
   h2 { font-size: 9.5pt; margin: 2.2mm 0 1mm; break-after: avoid; }
   .fine, .card span { font-size: 6.8pt; }
   .identity { padding: .8mm 3mm; margin-top: 1.5mm; border-width: 1.2pt; font-size: 9pt; }
-  .cards { gap: 1.5mm; margin-top: 1.5mm; }
-  .card { padding: .6mm 2mm; }
-  .card b { font-size: 11.5pt; }
+  .cards { gap: 1.2mm; margin-top: 1.5mm; flex-wrap: nowrap; }
+  .card { padding: .6mm 1.6mm; }
+  .card b { font-size: 10.5pt; }
   .plate h3 { font-size: 8.5pt; margin: 0; }
   .plate { max-width: 64mm; }
   .plates { gap: 0; }

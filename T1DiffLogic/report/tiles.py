@@ -172,6 +172,7 @@ class _Drawer:
         if not len(found):
             return ""
         centre, parts = found.mean(axis=0) * spacing, []
+        points = self.synthesis.segmentation.rv_insertions[index] * spacing
         for point, letter in zip(
             self.synthesis.segmentation.rv_insertions[index] * spacing, "ai", strict=True
         ):

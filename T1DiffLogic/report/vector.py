@@ -85,7 +85,8 @@ def bar(table, window, ticks, label: str) -> str:
         marks += f"<path d='M{x:.1f} 9v2.5'/><text x='{x:.1f}' y='19.5'>{text}</text>"
     return (
         f"<svg class='bar' viewBox='0 0 200 32' role='img' "
-        f"aria-label='{escape(label, quote=True)}'>{cells}{marks}<text x='100' y='30'>{escape(label)}</text></svg>"
+        f"aria-label='{escape(label, quote=True)}'>{cells}{marks}"
+        f"<text x='100' y='30'>{escape(label)}</text></svg>"
     )
 
 

@@ -60,6 +60,7 @@ def test_each_study_has_its_folder_its_row_and_its_line_of_the_index(tmp_path):
         ["summary.csv", *(f"{r['study']}/report.html" for r in table.values())]
     )
     assert "RESEARCH ONLY" in page and "2 ok" in page
+    assert page.count("<td class='n'>1 of 2</td>") == 2, "slices judged of all slices"
 
 
 def test_a_failing_study_stops_nothing_and_its_reason_is_told(tmp_path):

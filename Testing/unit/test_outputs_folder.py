@@ -15,6 +15,7 @@ import SimpleITK as sitk
 
 from T1DiffLogic import outputs, statistics
 from T1DiffLogic.errors import Cancelled, StudyError
+from T1DiffLogic.report.identity import Identity
 from T1DiffLogic.report.page import build_page
 from T1DiffLogic.study import RESEARCH_NOTICE, T1_SCALE_NOTICE
 
@@ -47,6 +48,9 @@ def test_result_is_the_contract(written, synthesis):
         float(synthesis.t1_ms[synthesis.aha == 7].mean()), abs=0.5
     )
     assert result["segments"][6]["scar_fraction"] > 0.95 > 0.3 > result["segments"][9]["scar_fraction"]
+    septum = np.isin(synthesis.aha, (8, 9))
+    assert result["midseptal"]["mean_ms"] == pytest.approx(float(synthesis.t1_ms[septum].mean()), abs=0.1)
+    assert result["reference"]["applies"] and result["reference"]["n"] == 60
     assert -30 < result["agreement"]["bias_ms"] < 0, "the native map was made 15 ms higher"
     assert result["provenance"]["seed"] == 7
     assert result["provenance"]["trained_on"] == "annuli of three patients"
@@ -109,9 +113,10 @@ def test_report_is_one_file_that_fetches_nothing(written):
     text = (folder / "report.html").read_text(encoding="utf-8")
     page = Page(text)
     assert not page.open, "unclosed tags"
-    assert len(page.links) == 4 and all(link.startswith("data:image/png;base64,") for link in page.links)
+    assert all(link.startswith(("data:image/png;base64,", "#")) for link in page.links)
+    assert sum(link.startswith("data:") for link in page.links) == 8 * 6 - 4, "8 slices, one without a map"
     assert not {"script", "link", "iframe"} & set(page.tags)
-    assert not re.search(r"(?i)url\(|@import|https?://", text)
+    assert not re.search(r"(?i)url\((?!#hatch\))|@import|https?://", text)
     words = " ".join(page.words)
     assert RESEARCH_NOTICE in words and T1_SCALE_NOTICE in words
     assert words.count("The model was trained on annuli of three patients.") == 2
@@ -122,15 +127,17 @@ def test_report_is_one_file_that_fetches_nothing(written):
     assert "no motion" in words and "Agreement" in words
 
 
-def test_report_escapes_what_comes_from_outside(written):
+def test_report_escapes_what_comes_from_outside(written, synthesis):
     _, result = written
     hostile = json.loads(json.dumps(result))
     hostile["provenance"]["model"] = "<script>alert(1)</script>"
     hostile["slices"][7]["flags"] = ['<img src="https://example.org/x.png">']
     hostile["notes"] = ["a & b < c"]
-    text = build_page(hostile, dict.fromkeys(outputs.PICTURES, b"png"))
-    page = Page(text)
-    assert "script" not in page.tags and page.tags.count("img") == 4
+    hostile["reference"]["source"] = "<iframe src='https://example.org'>"
+    who = Identity('<svg onload="x">', "</div>", "'\"><b>", "&amp;")
+    page = Page(build_page(hostile, synthesis, who))
+    assert not {"script", "img", "iframe"} & set(page.tags) and not page.open
+    assert page.words.count('<svg onload="x">') == 2, "on both sheets, as text"
     assert "a & b < c" in page.words
 
 
@@ -145,7 +152,7 @@ def test_empty_segment_is_null_and_an_empty_cell(synthesis, tmp_path):
     assert result["agreement"] is None
     outputs.write_segments(result["segments"], tmp_path / "segments.csv")
     assert (tmp_path / "segments.csv").read_text().splitlines()[5].startswith("5,basal inferolateral,,,,0,,")
-    page = build_page(result, dict.fromkeys(outputs.PICTURES, b"png"))
+    page = build_page(result, without)
     assert "not judged" in page and "None" not in page and "Agreement with" not in page
 
 
