@@ -20,7 +20,8 @@ _SEGMENT_COLUMNS = tuple(
 COLUMNS = (
     "study", "source", "status", "reason", "ed", "es", "phases", "slices", "slices_judged", "edv_ml",
     "esv_ml", "ef_percent", "mass_g", "global_t1_ms", "global_sd_ms", "global_n", "midseptal_t1_ms",
-    "midseptal_uncertainty_ms", "midseptal_z", "native_pearson_r", "native_bias_ms", *_SEGMENT_COLUMNS, "model", "weights_sha256", "preset", "seed", "samples", "steps",
+    "midseptal_uncertainty_ms", "midseptal_z", "native_pearson_r", "native_bias_ms", *_SEGMENT_COLUMNS,
+    "model", "weights_sha256", "preset", "seed", "samples", "steps",
     "device", "seconds", "remarks", "notice",
 )  # fmt: skip
 _SHOWN = (

@@ -176,8 +176,8 @@ def _slices(result: dict, synthesis: Synthesis) -> str:
         )  # fmt: skip
     legend = (
         "Contours: red endocardium, green epicardium, blue RV. Yellow ticks: RV insertions, a anterior, i "
-        "inferior. Letters: side of the patient (A anterior, P posterior, L left, R right, H head, F foot). Maps: "
-        "LV myocardium at ED, closer than the cine; T1 below the window takes the darkest colour."
+        "inferior. Letters: side of the patient (A anterior, P posterior, L left, R right, H head, F foot). "
+        "Maps: LV myocardium at ED, closer than the cine; T1 below the window takes the darkest colour."
     )
     outside = [str(s["index"]) for s in result["slices"] if s["level"] is None]
     if outside and len(outside) < len(result["slices"]):

@@ -173,9 +173,7 @@ class _Drawer:
             return ""
         centre, parts = found.mean(axis=0) * spacing, []
         points = self.synthesis.segmentation.rv_insertions[index] * spacing
-        for point, letter in zip(
-            self.synthesis.segmentation.rv_insertions[index] * spacing, "ai", strict=True
-        ):
+        for point, letter in zip(points, "ai", strict=True):
             if not np.isfinite(point).all():
                 continue
             outward = (point - centre) / max(float(np.linalg.norm(point - centre)), 1e-6)

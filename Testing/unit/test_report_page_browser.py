@@ -22,7 +22,7 @@ LONG = "a remark as long as the sentences on series that were set aside are, wit
 
 
 def browse(page, folder, *options):
-    """Standard output of Chromium on `page`, which must have written no error; nothing but the page is asked."""
+    """Standard output of Chromium on `page`, which must not have complained of it."""
     path = folder / "report.html"
     path.write_text(page, encoding="utf-8")
     command = [
