@@ -36,7 +36,7 @@ def build_page(result: dict, synthesis: Synthesis, identity: Identity | None = N
         section("AHA segments: mean T1 and wall thickening", _plates(result)),
         "<div class='two'>",
         section("Mid-septal T1 and the site's reference range", statements.reference(result)),
-        section("Left ventricle over the cardiac cycle", vector.area_curve(synthesis)),
+        section("LV cavity area over the cardiac cycle, mid slices", vector.area_curve(synthesis)),
         "</div>",
         section("Measurements of the AHA segments", _segments(result)),
         section("Agreement with the native map", statements.agreement(agreement)) if agreement else "",
@@ -142,9 +142,9 @@ def _plates(result: dict) -> str:
 def _segments(result: dict) -> str:
     agreement = result["agreement"]
     native = {r["id"]: r["native_mean_ms"] for r in agreement["segments"]} if agreement else {}
-    columns = [("", True), ("segment", False), ("T1 ± uncertainty (ms)", True), ("z ±", True)]
-    columns += [("spatial SD (ms)", True), ("median (ms)", True), ("pixels", True), ("scar", True)]
-    columns += [("thickening", True), *([("native T1 (ms)", True)] if native else []), ("flags", False)]
+    columns = [("", True), ("segment", False), ("T1 ± (ms)", True), ("z ±", True)]
+    columns += [("SD (ms)", True), ("median (ms)", True), ("pixels", True), ("scar", True)]
+    columns += [("thickening", True), *([("native (ms)", True)] if native else []), ("flags", False)]
     rows = []
     for r, z in zip(result["segments"], result["reference"]["z"]["segments"], strict=True):
         scar = None if r["scar_fraction"] is None else 100 * r["scar_fraction"]
@@ -156,9 +156,9 @@ def _segments(result: dict) -> str:
             cells.append(number(native[r["id"]]))
         cells.append("; ".join(statements.segment_flags(r, z)))
         rows.append((cells, "none" if r["n"] == 0 else "ring" if r["id"] in (7, 13) else ""))
-    note = "z: distance from the reference mean in its SDs ("
+    note = "T1 ±: mean and its uncertainty. SD: spatial. z: distance from the reference mean in its SDs ("
     note += result["reference"]["note"] + "). scar: share of pixels above 1250 ms, counted in each sample. "
-    note += "Flagged: |z| > 2, uncertainty above one reference SD, thickening below 30 %."
+    note += "T1 high, low: z beyond ±2; uncertain: above one reference SD; thickening low: below 30 %."
     return f"<div class='scroll segments'>{table(columns, rows)}</div><p class='fine'>{escape(note)}</p>"
 
 

@@ -28,12 +28,12 @@ def segment_flags(row: dict, z: dict) -> list[str]:
     """Short marks of one row of result["segments"]; z is its entry in result["reference"]["z"]."""
     flags = [] if row["n"] else ["not judged"]
     if z["z"] is not None and abs(z["z"]) > UNUSUAL_Z:
-        flags.append("T1 above +2 SD" if z["z"] > 0 else "T1 below −2 SD")
+        flags.append("T1 high" if z["z"] > 0 else "T1 low")
     if z["z_uncertainty"] is not None and z["z_uncertainty"] > 1:
         flags.append("uncertain")
     thickening = row["thickening_percent"]
     if thickening is not None and thickening < NORMAL_THICKENING_PERCENT:
-        flags.append(f"thickens < {NORMAL_THICKENING_PERCENT:.0f} %")
+        flags.append("thickening low")
     return flags
 
 
@@ -112,10 +112,10 @@ def limits(result: dict) -> str:
 
 
 def provenance(result: dict) -> str:
-    """What made the numbers; the notices stand elsewhere on the page."""
+    """What made the numbers; the notices and what was set aside stand elsewhere on the page."""
     pairs = []
     for key, value in result["provenance"].items():
-        if key in ("notice", "notices", "scale"):
+        if key in ("notice", "notices", "scale", "ignored"):
             continue
         if isinstance(value, dict):
             value = ", ".join(f"{k} {v}" for k, v in value.items())
@@ -127,5 +127,6 @@ def provenance(result: dict) -> str:
 
 
 def notes(result: dict) -> str:
-    """Fallbacks and remarks; those on a single slice come last, being many and alike."""
-    return bullets(sorted(result["notes"], key=lambda note: note.startswith("slice ")), NOTES_ROOM)
+    """Fallbacks, remarks and what was set aside; those on a single slice come last, being many and alike."""
+    said = dict.fromkeys([*result["notes"], *result["provenance"].get("ignored", ())])
+    return bullets(sorted(said, key=lambda note: note.startswith("slice ")), NOTES_ROOM)

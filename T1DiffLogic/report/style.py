@@ -54,7 +54,7 @@ table { border-collapse: collapse; width: 100%; }
 th, td { padding: 2px 6px; border-bottom: 1px solid #ddd; text-align: left; }
 thead th { background: #f0f0f0; vertical-align: bottom; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
-td.n, td.n + td { white-space: nowrap; }
+td.n, .segments td:nth-child(2) { white-space: nowrap; }
 .segments { font-size: 14px; }
 tr.none td { color: #6b6b6b; }
 tr.ring td { border-top: 1.5px solid #888; }
@@ -95,33 +95,33 @@ li { overflow-wrap: anywhere; }
     @bottom-left { content: "NOTICE"; color: #a61c1c; font: bold 7pt Arial, sans-serif; }
     @bottom-right { content: "page " counter(page) " of " counter(pages); font: 7pt Arial, sans-serif; } }
   * { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
-  body { font-size: 8pt; line-height: 1.28; background: none; }
-  .segments { font-size: 8pt; }
+  body { font-size: 7pt; line-height: 1.25; background: none; }
+  .segments { font-size: 7pt; }
   .sheet { max-width: none; margin: 0; padding: 0; }
   .sheet + .sheet { break-before: page; }
   .notice { position: static !important; font-size: 11pt; padding: 1.4mm; margin: 0; }
   .screen { display: none !important; }
   .paper { display: list-item; }
   h1 { font-size: 15pt; margin: 2mm 0 0; }
-  h2 { font-size: 9.5pt; margin: 2.2mm 0 1mm; break-after: avoid; }
-  .fine, .card span { font-size: 6.8pt; }
-  .identity { padding: .8mm 3mm; margin-top: 1.5mm; border-width: 1.2pt; font-size: 9pt; }
+  h2 { font-size: 9pt; margin: 1.9mm 0 .8mm; break-after: avoid; }
+  .fine, .card span { font-size: 6.3pt; }
+  .identity { padding: .6mm 2mm; margin-top: 1.2mm; border-width: 1.2pt; font-size: 8pt; gap: 0 6mm; }
   .cards { gap: 1.2mm; margin-top: 1.5mm; flex-wrap: nowrap; }
-  .card { padding: .6mm 1.6mm; }
-  .card b { font-size: 10.5pt; }
+  .card { padding: .5mm 1.2mm; }
+  .card b { font-size: 9.6pt; }
   .plate h3 { font-size: 8.5pt; margin: 0; }
-  .plate { max-width: 64mm; }
+  .plate { max-width: 57mm; }
   .plates { gap: 0; }
   .curve { max-width: 84mm; }
   .bar { max-width: 52mm; }
   th, td { padding: .35mm 1.6mm; }
   .slices { width: auto; }
-  .slices th { font-size: 6.4pt; padding: .3mm; width: var(--tile); }
+  .slices th { font-size: 6pt; padding: .3mm; width: var(--tile); }
   .slices th:first-child { width: 13mm; }
   .slices td { padding: .2mm; }
   .slices svg { width: var(--tile); height: var(--tile); }
   .maps-beside { display: grid; grid-template-columns: var(--slices) 1fr; gap: 0 4mm; }
-  .beside { font-size: 7pt; }
+  .beside { font-size: 6.6pt; }
   .beside dl { display: block; }
   .beside dt, .beside dd { display: inline; }
   .beside dt::after { content: ": "; }

@@ -158,7 +158,7 @@ class _Drawer:
         for direction, x, y, anchor in (
             (right, column + half - edge, row + size / 3, "end"),
             (-right, column - half + edge, row + size / 3, "start"),
-            (-down, column, row - half + size * 0.85, "middle"),
+            (-down, column, row - half + size, "middle"),
             (down, column, row + half - edge * 2, "middle"),
         ):
             letters = orientation_letters(direction)

@@ -56,6 +56,7 @@ def crowded(synthesis):
         {**s, "flags": [*s["flags"], *(f"{LONG}, {i} of slice {s['index']}" for i in range(4))]}
         for s in result["slices"]
     ]
+    result["provenance"]["ignored"] = [f"{LONG}, set aside {i}" for i in range(20)]
     result["provenance"]["versions"] = {f"package{i}": "1.23.4" for i in range(12)}
     for row, z in zip(result["segments"], result["reference"]["z"]["segments"], strict=True):
         row["thickening_percent"], z["z"], z["z_uncertainty"] = -12.0, -12.3, 1.4

@@ -50,7 +50,7 @@ def test_z_scores_are_those_of_the_closed_form(synthesis, tmp_path):
     page = build_page(result, synthesis)
     assert ORIENTATION_NOTE in page and "1200 ± 40 ms" in page and "own volunteers" in page
     infarcted = result["segments"][6]
-    assert (infarcted["mean_ms"] - 1200) / 40 > 2 and page.count("T1 above +2 SD") == 2
+    assert (infarcted["mean_ms"] - 1200) / 40 > 2 and page.count(">T1 high") == 2
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_a_range_of_another_scale_gives_no_z_scores_and_says_why(synthesis, tmp_
     assert not result["reference"]["applies"]
     assert {z["z"] for z in result["reference"]["z"]["segments"]} == {None}
     assert re.search(reason, result["reference"]["note"])
-    assert "T1 above +2 SD" not in build_page(result, synthesis)
+    assert ">T1 high" not in build_page(result, synthesis)
 
 
 def test_an_unjudged_segment_has_no_z_score():
