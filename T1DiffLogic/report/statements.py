@@ -7,7 +7,7 @@ from ..study import T1_SCALE_NOTICE
 from .html import bullets, facts, number, with_doubt
 
 UNUSUAL_Z = 2.0
-FLAGS_ROOM, NOTES_ROOM = 350, 300
+FLAGS_ROOM, NOTES_ROOM = 250, 200
 """Characters that the printed page has for these; more stays on the screen, so that two pages suffice."""
 
 LIMITS = (

@@ -7,7 +7,7 @@ import numpy as np
 from ..study import RESEARCH_NOTICE
 
 PAGE_MM = (210.0, 297.0)
-SLICES_ROOM_MM = (128.0, 218.0)
+SLICES_ROOM_MM = (120.0, 218.0)
 """What the tiles of all slices may take of the second page, width and height."""
 
 _STYLE = """
@@ -97,6 +97,8 @@ li { overflow-wrap: anywhere; }
   * { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
   body { font-size: 7pt; line-height: 1.25; background: none; }
   .segments { font-size: 7pt; }
+  .segments th, .segments td { padding: .35mm 1mm; }
+  .segments td:last-child { font-size: 6.2pt; white-space: nowrap; }
   .sheet { max-width: none; margin: 0; padding: 0; }
   .sheet + .sheet { break-before: page; }
   .notice { position: static !important; font-size: 11pt; padding: 1.4mm; margin: 0; }
