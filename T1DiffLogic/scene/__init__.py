@@ -37,7 +37,9 @@ from .display import (
 )
 from .headless import headless_scene, load_scene
 from .nodes import add_results, add_to_scene
+from .outside import save_outside
 from .plots import add_agreement_plots, add_area_curve, update_area_curve
+from .python_slicer import in_application
 from .removal import remove_cine, remove_nodes
 from .review import add_review, reviewed_insertions, reviewed_labels
 from .tables import add_segment_table, update_segment_table
@@ -80,6 +82,9 @@ def save_scene(synthesis, path, statistics: dict | None = None) -> None:
     Raises StudyError when the file cannot be written.
     """
     path = Path(path).absolute()
+    if in_application():
+        save_outside(synthesis, path, statistics)
+        return
     scene = headless_scene()
     try:
         add_to_scene(synthesis, scene, statistics)

@@ -11,16 +11,13 @@ from ..errors import StudyError
 
 
 def headless_scene() -> slicer.vtkMRMLScene:
-    """A new MRML scene that can hold, save and load what T1Diff shows.
+    """A new MRML scene that can hold, save and load what T1Diff shows; not for use in the application.
 
-    Inside the Slicer application the scene is merely new. Outside it the wheel knows classes only,
-    so the logics behind them are created here: without the segmentations logic, writing an .mrb
-    with a segmentation ends the whole process; without the markups logic, points are not saved;
-    without the legend class, reading a scene fails.
+    Outside the application the classes alone are there, so the logics behind them are created here:
+    without the segmentations logic, writing an .mrb with a segmentation ends the whole process; without
+    the markups logic, points are not saved; without the legend class, reading a scene fails.
     """
     scene = slicer.vtkMRMLScene()
-    if getattr(slicer, "app", None) is not None:
-        return scene
     application = slicer.vtkSlicerApplicationLogic()
     application.SetMRMLScene(scene)
     # the base class: the Colors module's own wants the application's folder of further tables

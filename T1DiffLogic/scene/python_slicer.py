@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 import slicer
+import slicer.util  # PythonSlicer's slicer comes without it
 
 from ..errors import StudyError
 
@@ -37,7 +38,7 @@ def require_scene_classes() -> None:
 
     Raises StudyError with the reason where it cannot.
     """
-    if getattr(slicer, "app", None) is not None or not missing():
+    if in_application() or not missing():
         return
     _load_module_classes()
     if missing():
@@ -51,8 +52,19 @@ def missing() -> list[str]:
     return [name for name in CLASSES if not hasattr(slicer, name)]
 
 
+def environment_of_children() -> dict[str, str]:
+    """The environment in which another process of this Python finds what this one does."""
+    folders = [str(Path(__file__).parents[2]), *filter(None, sys.path)]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(folders)}
+
+
+def in_application() -> bool:
+    """Is this the Slicer application, with or without its window?"""
+    return getattr(slicer, "app", None) is not None
+
+
 def _load_module_classes() -> None:
-    load = getattr(getattr(slicer, "util", None), "importVTKClassesFromDirectory", None)
+    load = getattr(slicer.util, "importVTKClassesFromDirectory", None)
     if load is None:
         return
     for folder in sys.path:
@@ -68,8 +80,7 @@ def _try_elsewhere() -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "trial.mrb"
         command = [sys.executable, "-m", __name__, str(file)]
-        environment = {**os.environ, _TRIAL: "1"}
-        environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, sys.path)])
+        environment = environment_of_children() | {_TRIAL: "1"}
         try:
             done = subprocess.run(command, env=environment, capture_output=True, timeout=_SECONDS)
             went_well = done.returncode == 0 and file.is_file()
