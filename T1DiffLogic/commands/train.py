@@ -47,7 +47,9 @@ def add(subparsers, common) -> None:
     )
     learning = parser.add_argument_group("learning")
     learning.add_argument(
-        "--size", choices=("full", "small"), default="full", help="of the network (default: %(default)s)"
+        "--size",
+        default="full",
+        help="of the network: full, small, or another in its configuration (default: %(default)s)",
     )
     learning.add_argument("--preset", choices=("fast", "paper"), help=f"arm of '{SYNTHESIS}' (default: fast)")
     learning.add_argument("--batch-size", type=int, default=16, metavar="B", help="(default: %(default)s)")

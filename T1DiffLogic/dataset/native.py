@@ -22,4 +22,10 @@ def load_native(study, device: str = "cpu") -> T1Map:
             series = find_inversion_series(study)
         except StudyError:
             raise no_map from None
-    return fit_series(load_inversion_series(series[0]), device)[0]
+    native = [s for s in series if not s.post_contrast]
+    if not native:
+        raise StudyError(
+            "the inversion images were acquired after contrast agent (0018,0010), so their T1 is not native; "
+            "add the series from before it."
+        )
+    return fit_series(load_inversion_series(native[0]), device)[0]

@@ -15,7 +15,18 @@ from T1DiffLogic.progress import Reporter, Stopwatch
 from T1DiffLogic.sentences import sentence_of
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("demo", "synthesize", "segment", "batch", "phantom", "train", "info")
+COMMANDS = (
+    "demo",
+    "synthesize",
+    "segment",
+    "batch",
+    "phantom",
+    "fit-t1",
+    "prepare",
+    "train",
+    "evaluate",
+    "info",
+)
 
 
 def test_module_and_function_answer_alike():

@@ -5,6 +5,7 @@ import os
 import stat
 
 import numpy as np
+import pydicom
 import pytest
 from batch_cases import write_image
 from dicom_cases import smooth_cine, t1_slices
@@ -124,6 +125,13 @@ def test_raw_inversion_images_are_fitted_where_there_is_no_map(tmp_path):
     assert inside.mean() > 0.3
     # T1 = T1* (B / A - 1) = 0.8 T1 · 1.25
     assert np.abs(fitted.values_ms - t1.values_ms)[inside].mean() < 15
+    for file in (tmp_path / "raw").rglob("*"):
+        if file.is_file():
+            image = pydicom.dcmread(file)
+            image.ContrastBolusAgent = "gadobutrol"
+            image.save_as(file)
+    with pytest.raises(StudyError, match="after contrast agent"):
+        load_native(tmp_path)
     write_t1_map(t1, tmp_path / "map", "siemens", seed=3)
     np.testing.assert_allclose(load_native(tmp_path).values_ms, t1.values_ms, atol=1.0)
 
