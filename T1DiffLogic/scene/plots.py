@@ -34,9 +34,9 @@ def add_area_curve(trigger_ms, area_mm2, ed: int, es: int, scene) -> dict:
     }
     nodes["area_chart"] = _chart(
         scene,
-        "LV cavity area",
+        "LV cavity, mid slices",
         "time after the R wave (ms)",
-        "LV cavity area, mid slices (cm²)",
+        "area (cm²)",
         [nodes["area_series"], nodes["area_ed"], nodes["area_es"]],
     )
     update_area_curve(nodes, trigger_ms, area_mm2, ed, es)
@@ -52,6 +52,15 @@ def update_area_curve(nodes: dict, trigger_ms, area_mm2, ed: int, es: int) -> No
         marks |= {f"{name}_ms": [float(times[phase])], f"{name}_cm2": [float(area[phase])]}
         nodes[f"area_{name}"].SetName(f"{name.upper()} {phase}")
     fill_table(nodes["area_marks"], marks)
+    # room around the marks, which else are cut in half where ED is the first phase
+    chart = nodes["area_chart"]
+    for values, set_auto, set_range in (
+        (times, chart.SetXAxisRangeAuto, chart.SetXAxisRange),
+        (area, chart.SetYAxisRangeAuto, chart.SetYAxisRange),
+    ):
+        margin = 0.08 * float(np.ptp(values)) or 1.0
+        set_auto(False)
+        set_range(float(values.min()) - margin, float(values.max()) + margin)
 
 
 def add_agreement_plots(agreement: dict, scene) -> dict:

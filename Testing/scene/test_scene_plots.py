@@ -58,6 +58,9 @@ def test_area_curve_and_its_marks(scene):
     assert all(node.GetAttribute("T1Diff.Notice") == RESEARCH_NOTICE for node in nodes.values())
 
     count = scene.GetNumberOfNodes()
+    chart = nodes["area_chart"]
+    low, high = chart.GetYAxisRange()
+    assert low < AREA.min() / 100 and high > AREA.max() / 100 and chart.GetXAxisRange()[0] < TIMES.min()
     update_area_curve(nodes, TIMES, AREA * 2, 9, 4)
     np.testing.assert_allclose(drawn(curve), [TIMES, AREA / 50])
     np.testing.assert_allclose(drawn(ed), [[TIMES[9]], [AREA[9] / 50]])
