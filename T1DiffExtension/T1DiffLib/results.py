@@ -38,6 +38,8 @@ def show_overlay(session, comparing: bool) -> None:
     for role in ("t1", "t1_sd", "native", "difference"):
         legend = nodes.get(f"{RESULT}{role}_legend")
         if legend is not None:
+            # off and on: a legend that was on before its map came into the view is not drawn (Slicer 5.12)
+            legend.SetVisibility(False)
             legend.SetVisibility(role in shown)
 
 

@@ -118,7 +118,7 @@ def add_difference(synthesis: Synthesis, scene) -> dict:
     if grid.resampled:
         node.SetAttribute("T1Diff.Resampled", RESAMPLED_NOTE)
     node.SetAttribute("T1Diff.Scale", T1_SCALE_NOTICE)
-    legend = colours.add_legend(node, f"Synthetic − native T1 (ms)\n{RESEARCH_NOTICE}")
+    legend = colours.add_legend(node, "Synthetic − native T1 (ms)\nfor research only")
     nodes = {"difference": node, "difference_colours": table, "difference_legend": legend}
     return _noticed(nodes)
 

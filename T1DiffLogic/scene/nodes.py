@@ -81,7 +81,7 @@ def _add_maps(synthesis, scene, grid) -> dict:
             node.SetAttribute("T1Diff.Scale", T1_SCALE_NOTICE)
         nodes |= added
         shown = added[f"{key}_resampled" if grid.resampled else key]
-        nodes[f"{key}_legend"] = colours.add_legend(shown, f"{name} (ms)\n{RESEARCH_NOTICE}")
+        nodes[f"{key}_legend"] = colours.add_legend(shown, f"{name} (ms)\nfor research only")
     return nodes
 
 

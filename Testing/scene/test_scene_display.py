@@ -161,7 +161,7 @@ def test_difference_is_white_at_zero_and_absent_where_a_map_is(scene, synthesis)
     missing, outside = view.at(g.to_patient([[70, 50], [3, 3]]))
     assert np.ptp(missing) == 0 and np.ptp(outside) == 0
     legend = slicer.modules.colors.logic().GetColorLegendDisplayNode(nodes["difference"])
-    assert "−" in legend.GetTitleText() and RESEARCH_NOTICE in legend.GetTitleText()
+    assert "−" in legend.GetTitleText() and "research only" in legend.GetTitleText()
 
 
 def test_results_can_be_taken_out_again(scene, synthesis):

@@ -93,7 +93,7 @@ def test_legend_names_the_unit_and_belongs_to_the_map(restored):
     node = only(restored, "vtkMRMLScalarVolumeNode", "Synthetic T1")
     legend = slicer.modules.colors.logic().GetColorLegendDisplayNode(node)
     assert legend is not None
-    assert "ms" in legend.GetTitleText() and RESEARCH_NOTICE in legend.GetTitleText()
+    assert "ms" in legend.GetTitleText() and "research only" in legend.GetTitleText()
 
 
 def test_cine_sequence_keeps_every_phase_and_its_time(restored, synthesis):

@@ -1,7 +1,7 @@
 """The pictures of README and docs/slicer.md, taken in a real Slicer from a digital patient.
 
     Slicer --no-splash --additional-module-paths …/T1DiffExtension \
-        --python-script …/Testing/slicer/take_screenshots.py -- FOLDER
+        --python-script …/docs/slicer_pictures.py -- FOLDER
 
 Not a test: nothing is asserted, a person looks at the pictures.
 """
