@@ -6,7 +6,7 @@ that the result can be written as JSON as it is.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from .errors import StudyError
 from .study import LV_MYOCARDIUM, Synthesis
 
 __all__ = [
+    "SEGMENT_COLUMNS",
     "ScarRule",
     "SegmentRow",
     "agreement",
@@ -62,6 +63,10 @@ class SegmentRow:
 
     def as_dict(self) -> dict:
         return asdict(self)
+
+
+SEGMENT_COLUMNS = tuple(field.name for field in fields(SegmentRow))
+"""What every table of the segments shows, in this order."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,26 +5,16 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-COLUMNS = (
-    "id",
-    "name",
-    "mean_ms",
-    "sd_ms",
-    "median_ms",
-    "n",
-    "uncertainty_ms",
-    "scar_fraction",
-    "thickening_percent",
-)
+from ..statistics import SEGMENT_COLUMNS
 
 
 def write_segments(segments: list[dict], path: Path) -> None:
     """Write the rows of result.json's "segments"; what is null there is an empty cell here."""
     with Path(path).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
+        writer = csv.DictWriter(file, SEGMENT_COLUMNS, extrasaction="ignore")
         writer.writeheader()
         for row in segments:
-            writer.writerow({key: _cell(row[key]) for key in COLUMNS})
+            writer.writerow({key: _cell(row[key]) for key in SEGMENT_COLUMNS})
 
 
 def _cell(value):

@@ -4,19 +4,9 @@ from __future__ import annotations
 
 import vtk
 
+from ..statistics import SEGMENT_COLUMNS
 from ..study import RESEARCH_NOTICE
 
-SEGMENT_COLUMNS = (
-    "id",
-    "name",
-    "mean_ms",
-    "sd_ms",
-    "median_ms",
-    "n",
-    "uncertainty_ms",
-    "scar_fraction",
-    "thickening_percent",
-)
 _WHOLE = ("id", "n")
 
 
