@@ -27,9 +27,9 @@ def within(progress: Progress | None, stage: str) -> Callable[[float], None]:
 class Stopwatch:
     """Seconds by stage, in the order in which the stages were first entered.
 
-        with watch("segment"):
-            …
-        watch.seconds   # {"segment": 1.24}
+    with watch("segment"):
+        …
+    watch.seconds   # {"segment": 1.24}
     """
 
     def __init__(self):

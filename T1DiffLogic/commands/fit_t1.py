@@ -16,7 +16,7 @@ def add(subparsers, common) -> None:
         "series",
         type=Path,
         metavar="SERIES",
-        help="folder with the inversion images as DICOM; anything else of the examination may lie beside them",
+        help="folder with the inversion images as DICOM; anything else of the examination may lie beside",
     )
     add_output(parser)
     parser.add_argument(
