@@ -106,7 +106,9 @@ def test_a_crash_of_one_worker_costs_one_study(tmp_path):
     assert "the process that worked on it ended" in table["crash_1"]["reason"]
     assert {table[name]["status"] for name in ("one", "two", "three")} == {"ok"}
     tried = begun(tmp_path / "out")
-    assert tried.count("crash_1") == pools.ATTEMPTS and tried.count("one") == 1
+    assert tried.count("crash_1") == pools.ATTEMPTS
+    # once more only where the crash took the answer of a finished study with it, before it was fetched
+    assert all(1 <= tried.count(name) <= pools.ATTEMPTS for name in ("one", "two", "three"))
     assert whole(tmp_path / "out")
     left = [p for p in me.children(recursive=True) if "resource_tracker" not in " ".join(p.cmdline())]
     assert not left
