@@ -10,12 +10,16 @@ import base64
 import binascii
 import io
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 from T1DiffLogic.errors import StudyError
 
 LARGEST_BYTES = 2**31
 """What an archive may hold unpacked; a study is a hundredth of it."""
+
+# RuntimeError: encrypted or, as NotImplementedError, packed in a way that we never do
+_DAMAGE = (binascii.Error, zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, RuntimeError)
 
 
 def keep(scene, name: str, files: dict[str, bytes]):
@@ -38,7 +42,7 @@ def kept(node) -> dict[str, bytes]:
             if sum(entry.file_size for entry in entries) > LARGEST_BYTES or not all(map(_inside, entries)):
                 raise ValueError("not what T1Diff keeps")
             return {entry.filename: archive.read(entry) for entry in entries}
-    except (binascii.Error, ValueError, zipfile.BadZipFile, OSError, EOFError, RuntimeError) as error:
+    except _DAMAGE as error:
         raise StudyError(
             f"what the scene keeps as '{node.GetName()}' is damaged; find the contours and synthesise again."
         ) from error

@@ -9,6 +9,8 @@ from __future__ import annotations
 import io
 import json
 import tempfile
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -194,7 +196,7 @@ class Session:
                 raise ValueError("of another cine")
             self.found = {"labels": found, "slices": json.loads(files["slices.json"])}
             self.labels = labels
-        except (KeyError, ValueError, OSError, EOFError) as error:
+        except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise StudyError(
                 "the contours of all phases in this scene are damaged; find them again in step 2."
             ) from error

@@ -34,11 +34,15 @@ def save_outside(synthesis, path: Path, statistics: dict | None) -> None:
             )  # fmt: skip
         except (OSError, subprocess.TimeoutExpired) as error:
             raise StudyError(
-                f"{path} could not be written: {type(error).__name__} of PythonSlicer."
+                f"{path} could not be written, as PythonSlicer did not run ({type(error).__name__}); "
+                "put the result into the open scene with addToScene and save that."
             ) from error
     if done.returncode or not path.is_file():
         said = next((s for s in reversed(done.stderr.splitlines()) if s.strip()), "PythonSlicer failed")
-        raise StudyError(f"{path} could not be written: {said.strip().rstrip('.')}.")
+        raise StudyError(
+            f"{path} could not be written by PythonSlicer ({said.strip().rstrip('.')}); put the result into the "
+            "open scene with addToScene and save that."
+        )
 
 
 def _main(record: str, numbers: str, path: str) -> int:

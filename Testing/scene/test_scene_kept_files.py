@@ -50,6 +50,16 @@ def test_files_come_back_from_a_saved_scene(tmp_path):
     assert files_of(tmp_path / "out", without=("slices",)) == {"a.bin": FILES["a.bin"]}
 
 
+def test_damage_inside_the_packed_content_is_one_sentence():
+    scene = slicer.vtkMRMLScene()
+    node = keep(scene, "kept", {"a.bin": bytes(range(256)) * 500})
+    packed_bytes = bytearray(base64.b64decode(node.GetText()))
+    packed_bytes[40:60] = b"\xff" * 20
+    node.SetText(base64.b64encode(bytes(packed_bytes)).decode())
+    with pytest.raises(StudyError, match="'kept' is damaged"):
+        kept(node)
+
+
 @pytest.mark.parametrize("name", ["../outside.txt", "/outside.txt", "a/../../outside.txt", "c:\\outside.txt"])
 def test_a_name_that_leads_elsewhere_is_refused(name):
     scene, node = node_with(packed(name))
