@@ -40,8 +40,8 @@ def save_outside(synthesis, path: Path, statistics: dict | None) -> None:
     if done.returncode or not path.is_file():
         said = next((s for s in reversed(done.stderr.splitlines()) if s.strip()), "PythonSlicer failed")
         raise StudyError(
-            f"{path} could not be written by PythonSlicer ({said.strip().rstrip('.')}); put the result into the "
-            "open scene with addToScene and save that."
+            f"{path} could not be written by PythonSlicer ({said.strip().rstrip('.')}); "
+            "put the result into the open scene with addToScene and save that."
         )
 
 
