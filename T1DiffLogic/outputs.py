@@ -20,7 +20,7 @@ from .report.phases import write_phases
 from .report.reference import Reference, compared, read_reference
 from .report.table import write_segments
 from .stack_volume import RESAMPLED_NOTE
-from .study import BACKGROUND, RESEARCH_NOTICE, T1_SCALE_NOTICE, Cine, LVSegmentation, Synthesis
+from .study import RESEARCH_NOTICE, T1_SCALE_NOTICE, Cine, Synthesis
 from .study_files import plain_value
 
 RESULT = "result.json"
@@ -108,23 +108,13 @@ def write_segmentation(cine: Cine, anatomy, folder, all_phases: bool = False) ->
         slices = [
             {"index": s, "level": level, "judged": bool(judged), "quality": quality, "flags": list(flags)}
             for s, (level, judged, quality, flags) in enumerate(
-                zip(anatomy.levels, anatomy.judged, slice_quality(masks), anatomy.flags, strict=True)
+                zip(anatomy.levels, anatomy.judged, anatomy.quality, anatomy.flags, strict=True)
             )
         ]
         function = {"ed": anatomy.phases.ed, "es": anatomy.phases.es, **anatomy.function, "slices": slices}
         function |= {"notice": RESEARCH_NOTICE, "notes": [*cine.source.notes, *anatomy.notes], "files": files}
         (stage / files["function"]).write_text(_json(function), encoding="utf-8")
     return files
-
-
-def slice_quality(segmentation: LVSegmentation) -> list[float | None]:
-    """How sure the segmentation is of each slice: the lower, of ED and ES, of the mean probability
-    that the pixels labelled as heart have of their own label. None where there is no heart."""
-    result = []
-    for ed, es in zip(segmentation.ed, segmentation.es, strict=True):
-        sure = [m.max(axis=0)[m.argmax(axis=0) != BACKGROUND] for m in (ed, es)]
-        result.append(min(float(p.mean()) for p in sure) if all(p.size for p in sure) else None)
-    return result
 
 
 def study_result(synthesis: Synthesis, reference: Reference | None = None) -> dict:
@@ -142,7 +132,13 @@ def study_result(synthesis: Synthesis, reference: Reference | None = None) -> di
         "status": "ok",
         "phases": {"ed": synthesis.phases.ed, "es": synthesis.phases.es, "count": synthesis.phases.count},
         "slices": [
-            {"index": s.index, "level": s.level, "valid": bool(s.valid), "flags": list(s.flags)}
+            {
+                "index": s.index,
+                "level": s.level,
+                "valid": bool(s.valid),
+                "quality": s.quality,
+                "flags": list(s.flags),
+            }
             for s in synthesis.slices
         ],
         "global": statistics.global_t1(synthesis),

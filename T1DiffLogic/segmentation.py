@@ -11,11 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from .anatomy.breath_hold import breath_hold_flags
 from .anatomy.function import ventricular_function
+from .anatomy.gating import gating_flags
 from .anatomy.insertions import rv_insertions
 from .anatomy.levels import slice_levels
 from .anatomy.phases import cavity_area, find_phases
-from .anatomy.quality import slice_flags
+from .anatomy.quality import LEFT_OUT, field_strength_flags, joined, score_flags, slice_flags
+from .anatomy.score import slice_scores
 from .anatomy.segmenter import Segmenter
 from .devices import chosen_device
 from .errors import StudyError
@@ -37,7 +40,8 @@ class StudyAnatomy:
     levels        S of 'basal', 'mid', 'apical', None outside the LV
     flags         S tuples of sentences; `judged` (S,) bool, False where a map must not be painted
     function      edv_ml, esv_ml, ef_percent, mass_g
-    notes         sentences on what a person put in place of the network's findings
+    quality       S scores of the contours, 0 to 1, None without an LV (`anatomy.score`)
+    notes         sentences on what a person put in place of the network's findings, and on the scale
     """
 
     phases: CardiacPhases
@@ -48,6 +52,7 @@ class StudyAnatomy:
     flags: tuple[tuple[str, ...], ...]
     judged: np.ndarray
     function: dict
+    quality: tuple[float | None, ...]
     notes: tuple[str, ...] = ()
 
 
@@ -67,7 +72,17 @@ def segment(
     check_reviewed(options, cine)
     if segmenter is None:
         segmenter = load_segmenter(chosen_device(options.device))
-    probabilities = segmenter.segment_cine(cine, within(progress, "segment"))
+    return study_anatomy(cine, segmenter.segment_cine(cine, within(progress, "segment")), options)
+
+
+def study_anatomy(
+    cine: Cine, probabilities: np.ndarray, options: SynthesisOptions | None = None
+) -> StudyAnatomy:
+    """The anatomy that `probabilities` (S, P, 4, R, C) and what a person reviewed make of `cine`.
+
+    Raises StudyError when no LV is found or it does not move.
+    """
+    options = options or SynthesisOptions()
     spacing = np.array([g.spacing for g in cine.geometries])
     cavity_mm2 = cavity_area(probabilities[:, :, LV_CAVITY], spacing)
     phases = find_phases(cavity_mm2, spacing, cine.trigger_ms, ed=options.ed, es=options.es)
@@ -89,17 +104,32 @@ def segment(
     if phases.given:
         notes.append("ED or ES was given, not found.")
     levels = slice_levels(labels_ed, cine.geometries)
-    flags, judged = slice_flags(labels_ed, labels_es, cine.geometries, levels, insertions, cavity_mm2)
+    segmentation = LVSegmentation(*masks, insertions)
+    images = [cine.images[:, phase] for phase in (phases.ed, phases.es)]
+    quality = slice_scores(segmentation, *images, cine.geometries)
+    flags, judged = slice_flags(
+        labels_ed, labels_es, cine.geometries, levels, insertions, cavity_mm2, images[0]
+    )
+    whole_cycle = [level is not None and LEFT_OUT.isdisjoint(own) for level, own in zip(levels, flags)]
+    of_field, field_notes = field_strength_flags(cine.source.field_strength_t)
+    flags = joined(
+        flags,
+        gating_flags(cavity_mm2, cine.trigger_ms, whole_cycle),
+        breath_hold_flags(labels_ed, labels_es, cine.geometries, levels),
+        score_flags(quality),
+        (of_field,) * cine.n_slices,
+    )
     return StudyAnatomy(
         phases=phases,
-        segmentation=LVSegmentation(*masks, insertions),
+        segmentation=segmentation,
         labels=labels,
         cavity_mm2=cavity_mm2,
         levels=levels,
         flags=flags,
         judged=judged,
         function=ventricular_function(labels_ed, labels_es, cine.geometries),
-        notes=tuple(notes),
+        quality=quality,
+        notes=(*notes, *field_notes),
     )
 
 

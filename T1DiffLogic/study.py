@@ -266,12 +266,16 @@ class LVSegmentation:
 
 @dataclass(frozen=True)
 class SliceReport:
-    """What was made of one cine slice. `level` is basal, mid, apical or None outside the LV."""
+    """What was made of one cine slice. `level` is basal, mid, apical or None outside the LV.
+
+    quality  0 to 1, how likely the contours are right (`anatomy.score`); None without an LV
+    """
 
     index: int
     level: str | None
     valid: bool
     flags: tuple[str, ...] = ()
+    quality: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

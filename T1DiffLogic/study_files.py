@@ -108,7 +108,14 @@ def read_synthesis(path, cine: Cine | None = None) -> Synthesis:
             ),
             segmentation=LVSegmentation(archive["masks_ed"], archive["masks_es"], archive["rv_insertions"]),
             slices=tuple(
-                SliceReport(int(s["index"]), s["level"], bool(s["valid"]), _sentences(s["flags"]))
+                # quality is absent in records of t1diff before it scored contours
+                SliceReport(
+                    int(s["index"]),
+                    s["level"],
+                    bool(s["valid"]),
+                    _sentences(s["flags"]),
+                    _number(s.get("quality")),
+                )
                 for s in header["slices"]
             ),
             **{name: archive[name] for name in ("t1_ms", "sd_ms", "valid", "samples_ms", "aha")},

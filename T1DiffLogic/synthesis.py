@@ -15,8 +15,6 @@ from .sampling import draw_samples, engine_inputs, restored
 from .segmentation import check_reviewed, load_segmenter, segment
 from .study import Cine, SliceReport, Synthesis, T1Map
 
-TRAINED_FIELD_STRENGTH_T = 3.0
-
 
 def synthesize(
     cine: Cine,
@@ -75,13 +73,12 @@ def synthesize(
             options.maps_at_once,
         )
         samples_ms, valid = restored(maps, slices, roi, inputs, masks)
-    of_field, field_note = field_strength_flags(cine.source.field_strength_t)
     return Synthesis(
         cine=cine,
         phases=anatomy.phases,
         segmentation=masks,
         slices=tuple(
-            SliceReport(s, level, bool(judged[s]), (*flags[s], *of_field))
+            SliceReport(s, level, bool(judged[s]), flags[s], anatomy.quality[s])
             for s, level in enumerate(anatomy.levels)
         ),
         t1_ms=samples_ms.mean(axis=0),
@@ -93,22 +90,9 @@ def synthesize(
         provenance={
             **model.provenance(options),
             "segmenter": segmenter.provenance,
-            "notes": [*cine.source.notes, *anatomy.notes, *native_notes, *field_note],
+            "notes": [*cine.source.notes, *anatomy.notes, *native_notes],
             "ignored": list(cine.source.ignored),
         },
         native_ms=None if aligned is None else aligned.native_ms,
         native_aha=native_aha,
     )
-
-
-def field_strength_flags(tesla: float | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """(flags of every slice, notes of the study) for a cine's MagneticFieldStrength (0018,0087).
-
-    Native T1 rises with field strength, by about 200 ms from 1.5 to 3 T in myocardium, so a map is
-    still made but says that its scale is not that of the patient's scanner.
-    """
-    if tesla is None:
-        return (), ("The field strength of the cine is not known; the map is on the 3 T scale.",)
-    if abs(tesla - TRAINED_FIELD_STRENGTH_T) > 0.25:
-        return (f"acquired at {tesla:g} T; the map is on the 3 T scale",), ()
-    return (), ()

@@ -113,7 +113,13 @@ def _make_synthesis(uniform: bool = True) -> Synthesis:
         phases=CardiacPhases(0, PHASES // 2, PHASES, cavity_area),
         segmentation=LVSegmentation(ed, es, insertions),
         slices=tuple(
-            SliceReport(s, level, level is not None and s != FLAGGED, ("no motion",) if s == FLAGGED else ())
+            SliceReport(
+                s,
+                level,
+                level is not None and s != FLAGGED,
+                ("no motion",) if s == FLAGGED else (),
+                None if level is None else 0.25 if s == FLAGGED else 0.9,
+            )
             for s, level in enumerate(LEVELS)
         ),
         t1_ms=samples.mean(0),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from ..study import LV_CAVITY, LV_MYOCARDIUM
-from .frame import short_axis_frame
+from .frame import lv_centre, short_axis_frame
 from .levels import CLOSED, ring_closure
 from .phases import NOISE_FACTOR, smooth_cycle
+from .score import MIN_SCORE, clarity
 
 MIN_LV_MM2 = 150.0
 """Cavity and wall at ED under 14 mm across: thinner than two walls, so not an LV cross-section."""
@@ -27,6 +28,18 @@ BORDER_PIXELS = 1
 PLAUSIBLE_LV_MM2 = (300.0, 12000.0)
 """Cavity and wall at ED on a levelled slice: 20 mm across (a child's apex) to 124 mm (extreme dilation)."""
 
+MAX_MOVE_MM = 12.0
+MAX_GROWTH = 1.2
+"""From ED to ES the LV's centre moves by 3 to 6 mm in the plane, and no cavity of a levelled slice grows
+but by a contour's error: even an aneurysm bulges beside wall that contracts."""
+
+MIN_CONTRAST = 1.3
+MIN_CLARITY = 0.35
+"""Blood in bSSFP is 1.5 or more times as bright as the wall at any vendor. Clarity is that of
+`score.clarity`, 0.5 where the difference equals the sum of both noises."""
+
+TRAINED_FIELD_STRENGTH_T = 3.0
+
 MAX_FAR = 1.0
 """Scores of distance from the training intensities are scaled so that 1 is the last accepted."""
 
@@ -37,6 +50,9 @@ FAR_FROM_TRAINING = "intensities are far from those of the training images"
 AT_BORDER = "the LV touches the border of the field of view"
 OPEN_RING = "the myocardial ring is open (basal outflow)"
 IMPLAUSIBLE_AREA = "the LV area is implausible"
+IMPLAUSIBLE_MOTION = "the LV moves implausibly between ED and ES (failed contours or mis-gating)"
+POOR_CONTRAST = "poor contrast between blood and myocardium"
+DOUBTFUL = "the contours are doubtful: low quality score"
 NO_INSERTION = "no RV insertion point on any slice, AHA segments not assigned; give --rv-insertions"
 
 LEFT_OUT = frozenset({NO_LV, NO_MOTION, BASE_LEFT, FAR_FROM_TRAINING})
@@ -44,7 +60,7 @@ LEFT_OUT = frozenset({NO_LV, NO_MOTION, BASE_LEFT, FAR_FROM_TRAINING})
 
 
 def slice_flags(
-    labels_ed, labels_es, geometries, levels, insertions=None, cavity_mm2=None
+    labels_ed, labels_es, geometries, levels, insertions=None, cavity_mm2=None, images_ed=None
 ) -> tuple[tuple[tuple[str, ...], ...], np.ndarray]:
     """Flags of every slice that its anatomy gives rise to, and which slices may be judged.
 
@@ -52,6 +68,7 @@ def slice_flags(
     levels                S of 'basal', 'mid', 'apical', None
     insertions            (S, 2, 2) RV insertion points, to report when all are missing
     cavity_mm2            (S, P) cavity area curve; with it motion may show in any phase
+    images_ed             (S, R, C) the cine at ED, for the contrast
 
     Returns S tuples of sentences and (S,) bool, False where a flag of LEFT_OUT applies.
     """
@@ -80,6 +97,11 @@ def slice_flags(
                 flags.append(OPEN_RING)
             if levels[s] is not None and not PLAUSIBLE_LV_MM2[0] <= area <= PLAUSIBLE_LV_MM2[1]:
                 flags.append(IMPLAUSIBLE_AREA)
+            if levels[s] is not None and BASE_LEFT not in flags:
+                if not _plausible_motion(labels_ed[s], labels_es[s], geometry, frame.normal):
+                    flags.append(IMPLAUSIBLE_MOTION)
+            if images_ed is not None and _poor_contrast(images_ed[s], labels_ed[s]):
+                flags.append(POOR_CONTRAST)
             if no_insertion:
                 flags.append(NO_INSERTION)
         result.append(tuple(flags))
@@ -99,12 +121,53 @@ def with_intensities(flags, far_from_training) -> tuple[tuple[tuple[str, ...], .
     return flags, _judged(flags)
 
 
+def joined(*of_kinds) -> tuple[tuple[str, ...], ...]:
+    """Flags of several kinds, S tuples each, as one."""
+    return tuple(tuple(flag for kind in own for flag in kind) for own in zip(*of_kinds, strict=True))
+
+
+def score_flags(scores) -> tuple[tuple[str, ...], ...]:
+    """S tuples of sentences from S scores of `score.slice_scores`."""
+    return tuple((DOUBTFUL,) if v is not None and v < MIN_SCORE else () for v in scores)
+
+
+def field_strength_flags(tesla: float | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(flags of every slice, notes of the study) for a cine's MagneticFieldStrength (0018,0087).
+
+    Native T1 rises with field strength, by about 200 ms from 1.5 to 3 T in myocardium, so a map is
+    still made but says that its scale is not that of the patient's scanner.
+    """
+    if tesla is None:
+        return (), ("The field strength of the cine is not known; the map is on the 3 T scale.",)
+    if abs(tesla - TRAINED_FIELD_STRENGTH_T) > 0.25:
+        return (f"acquired at {tesla:g} T; the map is on the 3 T scale",), ()
+    return (), ()
+
+
 def _judged(flags) -> np.ndarray:
     return np.array([LEFT_OUT.isdisjoint(own) for own in flags])
 
 
 def _lv(labels: np.ndarray) -> np.ndarray:
     return (labels == LV_MYOCARDIUM) | (labels == LV_CAVITY)
+
+
+def _plausible_motion(labels_ed, labels_es, geometry, normal) -> bool:
+    before, after = ((labels == LV_CAVITY).sum() for labels in (labels_ed, labels_es))
+    centres = [lv_centre(_lv(labels) * LV_MYOCARDIUM) for labels in (labels_ed, labels_es)]
+    if centres[1] is None:
+        return True  # the apex may close and the base may leave: nothing to measure
+    way = geometry.to_patient(centres[1]) - geometry.to_patient(centres[0])
+    way -= (way @ normal) * normal
+    return np.linalg.norm(way) <= MAX_MOVE_MM and after <= MAX_GROWTH * before
+
+
+def _poor_contrast(image, labels) -> bool:
+    blood, wall = image[labels == LV_CAVITY], image[labels == LV_MYOCARDIUM]
+    if not wall.size:
+        return False
+    faint = float(np.median(blood)) < MIN_CONTRAST * float(np.median(wall))
+    return faint or clarity(blood, wall) < MIN_CLARITY
 
 
 def _moves(labels_ed, labels_es, curve_mm2) -> bool:

@@ -40,7 +40,9 @@ def test_result_is_the_contract(written, synthesis):
     assert result == strict(json.dumps(returned))
     assert result["status"] == "ok"
     assert result["phases"] == {"ed": 0, "es": 6, "count": 12}
-    assert result["slices"][7] == {"index": 7, "level": "basal", "valid": False, "flags": ["no motion"]}
+    assert result["slices"][7] == {
+        "index": 7, "level": "basal", "valid": False, "quality": 0.25, "flags": ["no motion"]
+    }  # fmt: skip
     assert result["slices"][8]["level"] is None
     assert {"mean_ms", "sd_ms", "n"} <= result["global"].keys()
     assert [s["id"] for s in result["segments"]] == list(range(1, 17))
@@ -227,6 +229,7 @@ def test_segment_command_files(synthesis, tmp_path):
         levels=tuple(s.level for s in synthesis.slices),
         judged=np.array([s.valid for s in synthesis.slices]),
         flags=tuple(s.flags for s in synthesis.slices),
+        quality=tuple(0.5 + 0.05 * s for s in range(cine.n_slices - 1)) + (None,),
         function=statistics.ventricular_function(masks.labels_ed, masks.labels_es, cine.geometries),
         notes=(),
     )
@@ -239,4 +242,4 @@ def test_segment_command_files(synthesis, tmp_path):
     assert (function["ed"], function["es"]) == (0, 6)
     assert function["edv_ml"] > function["esv_ml"] > 0 and 0 < function["ef_percent"] < 100
     assert function["slices"][7]["flags"] == ["no motion"]
-    assert function["slices"][8]["quality"] is None and 0.5 < function["slices"][3]["quality"] <= 1
+    assert function["slices"][-1]["quality"] is None and function["slices"][3]["quality"] == 0.65

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from T1DiffLogic import sampling
+from T1DiffLogic.anatomy.quality import field_strength_flags
 from T1DiffLogic.errors import Cancelled, StudyError
 from T1DiffLogic.options import SynthesisOptions
 from T1DiffLogic.phantom.draws import patient_seed
@@ -15,7 +16,7 @@ from T1DiffLogic.phantom.patient import digital_patient
 from T1DiffLogic.progress import Stopwatch
 from T1DiffLogic.resources import installed_segmenter, model_folder
 from T1DiffLogic.study import LV_CAVITY, LV_MYOCARDIUM, Cine
-from T1DiffLogic.synthesis import field_strength_flags, synthesize
+from T1DiffLogic.synthesis import synthesize
 
 OPTIONS = SynthesisOptions(samples=2, steps=4, seed=3, device="cpu")
 
