@@ -10,8 +10,10 @@ Slicer always exits: 0 all done, 1 something failed, 2 wrong usage.
 
 from __future__ import annotations
 
+import queue
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 FAILED = 1
@@ -27,8 +29,12 @@ def run(arguments: list[str], executable: str | None = None) -> int:
             print(f"t1diff: {sentence}", file=sys.stderr, flush=True)
             return FAILED
     command = [executable or paths.python_executable(), "-m", "T1DiffLogic", "batch", *arguments]
-    child = subprocess.Popen(command, env=paths.child_environment(), stdin=subprocess.DEVNULL)
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    child = subprocess.Popen(
+        command, env=paths.child_environment(), encoding="utf-8", errors="replace", **pipes
+    )
     try:
+        _hand_on(child)
         code = child.wait()
     except BaseException:
         # Ctrl-C has reached the child as well; it stops cleanly and says what is left to be done
@@ -40,6 +46,36 @@ def run(arguments: list[str], executable: str | None = None) -> int:
         raise
     # a child that a signal ended has failed, and a negative code is none that a shell knows
     return code if code >= 0 else FAILED
+
+
+def _hand_on(child: subprocess.Popen) -> None:
+    """Print what `child` says, line by line, until it ends.
+
+    It must not write to Slicer's own streams: Slicer reads those back as Latin-1 for its log and writes
+    them out as UTF-8, which spoils every other letter. Python's print takes another way.
+    """
+    said: queue.SimpleQueue = queue.SimpleQueue()
+    streams = ((child.stdout, "stdout"), (child.stderr, "stderr"))
+    for pipe, name in streams:
+        threading.Thread(target=_read, args=(pipe, name, said), daemon=True).start()
+    ended = 0
+    while ended < len(streams):
+        try:
+            line, name = said.get(timeout=1.0)
+        except queue.Empty:
+            # a process that outlives the command may hold its pipes
+            if child.poll() is not None:
+                return
+            continue
+        ended += not line
+        # looked up here: it is this thread's print that Slicer takes
+        print(line, end="", file=getattr(sys, name), flush=True)
+
+
+def _read(pipe, name: str, said: queue.SimpleQueue) -> None:
+    for line in pipe:
+        said.put((line, name))
+    said.put(("", name))
 
 
 def what_is_missing(packages) -> str:
@@ -68,4 +104,7 @@ if __name__ == "__main__":
     module_folder = str(Path(__file__).resolve().parents[1])
     if module_folder not in sys.path:
         sys.path.insert(0, module_folder)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # Slicer's own streams have none and need none
+            stream.reconfigure(errors="replace")
     sys.exit(main())

@@ -75,6 +75,13 @@ def test_the_real_command_and_its_exit_codes(tmp_path):
         assert ("--resume" in done.stdout) == (code == 0)
 
 
+def test_what_the_batch_says_goes_through_python_s_own_print(interpreter, capsys):
+    """Slicer takes what a child writes straight to its streams for Latin-1 and spoils it in its log."""
+    assert run_batch.run(["c", "-o", "o"], interpreter("echo 'find … 2 × 3'; echo 'Größe' >&2")) == 0
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("find … 2 × 3\n", "Größe\n")
+
+
 def test_stopping_it_stops_the_batch(interpreter, tmp_path):
     child = interpreter(f'echo $$ > "{tmp_path}/pid"; exec sleep 60')
     code = (
