@@ -15,12 +15,18 @@ from .references import source_image_sequence
 
 BURNED_IN = "SYNTHETIC T1 - NOT FOR CLINICAL USE"
 BAND_PX, LETTERS_PX = 56, 36
+WIDTH_PX = 1000
+"""Widest picture that is filed: all letters of an overlay (1600 px) remain legible, on a screen and on A4."""
+
 _BAND, _LETTERS = (166, 28, 28), (255, 255, 255)
 
 
 def overlay_capture(picture: Path, edition: Edition) -> Dataset:
-    """The PNG `picture` as RGB between two bands that say what it is."""
-    pixels = burned_in(np.asarray(Image.open(picture).convert("RGB")))
+    """The PNG `picture` as RGB, at most WIDTH_PX wide, between two bands that say what it is.
+
+    Uncompressed: that every archive must take, while a sender may have to decode RLE or JPEG-LS first.
+    """
+    pixels = burned_in(np.asarray(_filed(Image.open(picture).convert("RGB"))))
     header = edition.source.headers[0]
     image = edition.image("overlay", SecondaryCaptureImageStorage, "OT", 1, header)
     # the picture shows more than the map (a native T1 beside it), so its own pixels name it
@@ -38,6 +44,13 @@ def overlay_capture(picture: Path, edition: Edition) -> Dataset:
     data = pixels.tobytes()
     image.PixelData = data + b"\0" * (len(data) % 2)
     return edition.finish(image)
+
+
+def _filed(picture: Image.Image) -> Image.Image:
+    if picture.width <= WIDTH_PX:
+        return picture
+    size = WIDTH_PX, round(picture.height * WIDTH_PX / picture.width)
+    return picture.resize(size, Image.Resampling.LANCZOS)
 
 
 def burned_in(pixels: np.ndarray) -> np.ndarray:

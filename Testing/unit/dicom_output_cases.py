@@ -100,13 +100,14 @@ def table(synthesis):
     return [row.as_dict() for row in segment_table(synthesis)]
 
 
-def write(synthesis, folder, made_at=None):
-    """dicom/ below `folder` beside a picture of noise; returns (files, notes)."""
+def write(synthesis, folder, made_at=None, picture=None):
+    """dicom/ below `folder` beside a picture, of noise by default; returns (files, notes)."""
     from PIL import Image
 
     from T1DiffLogic.dicom_out.files import write_dicom
 
     folder.mkdir(exist_ok=True)
-    picture = np.random.default_rng(1).integers(0, 256, (61, 701, 3), dtype=np.uint8)
+    if picture is None:
+        picture = np.random.default_rng(1).integers(0, 256, (61, 701, 3), dtype=np.uint8)
     Image.fromarray(picture).save(folder / "overlay.png")
     return write_dicom(synthesis, table(synthesis), folder / "overlay.png", folder, made_at)

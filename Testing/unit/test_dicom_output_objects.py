@@ -274,6 +274,22 @@ def test_capture_holds_the_picture_between_two_bands(written):
     assert dataset.PhotometricInterpretation == "RGB"
 
 
+def test_a_large_capture_is_filed_smaller_and_plain(tmp_path):
+    """As wide as overlay.png and as long as twelve slices make it: some 14 MB if it were filed as it is."""
+    from T1DiffLogic.dicom_out.capture import BAND_PX, WIDTH_PX
+
+    cine, _ = cases.source_study(tmp_path / "in", "siemens")
+    shades = np.linspace(0, 255, 1600 * 3000).reshape(3000, 1600).astype(np.uint8)
+    cases.write(cases.result_of(cine), tmp_path, picture=np.repeat(shades[..., None], 3, axis=2))
+    path = tmp_path / "dicom" / "overlay.dcm"
+    dataset = pydicom.dcmread(path)
+    assert dataset.file_meta.TransferSyntaxUID == pydicom.uid.ExplicitVRLittleEndian
+    assert path.stat().st_size < 6.5e6
+    pixels = dataset.pixel_array[BAND_PX:-BAND_PX]
+    assert pixels.shape == (1875, WIDTH_PX, 3), "as wide as it is long before"
+    np.testing.assert_allclose(pixels[::250, 500, 0], shades[::400, 800], atol=1)
+
+
 def test_one_sample_has_no_uncertainty_and_an_empty_table_no_report(tmp_path):
     cine, _ = cases.source_study(tmp_path / "in", "ge")
     single = cases.result_of(cine, samples=1)
