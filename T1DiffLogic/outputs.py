@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -26,6 +27,9 @@ from .study_files import plain_value
 RESULT = "result.json"
 STAGE = ".t1diff-"
 """Prefix of hidden folders in which files are made before they are moved in; leftovers are cleared away."""
+
+SCENE_ROOM_BYTES = 128 * 2**20
+"""With less room than this a scene that could not be written is a full disk: its files are made, then packed."""
 
 _LABEL_HEADER = {"T1Diff_notice": RESEARCH_NOTICE}
 _MAP_HEADER = _LABEL_HEADER | {"T1Diff_scale": T1_SCALE_NOTICE}
@@ -177,13 +181,7 @@ def _write_files(synthesis: Synthesis, result: dict, stage: Path, progress, iden
     progress("write", 0.5, "DICOM")
     files |= _write_dicom(synthesis, result, stage, stage / files["overlay"])
     progress("write", 0.6, "scene")
-    try:
-        from .scene import save_scene
-    except StudyError as reason:
-        result["notes"].append(f"scene.mrb was not written: {reason}")
-    else:
-        files["scene"] = "scene.mrb"
-        save_scene(synthesis, stage / files["scene"], result)
+    files |= _write_scene(synthesis, result, (stage / "scene.mrb").absolute())
     progress("write", 0.9, "report")
     identity = None
     if identify:
@@ -192,6 +190,24 @@ def _write_files(synthesis: Synthesis, result: dict, stage: Path, progress, iden
     files["report"] = "report.html"
     (stage / files["report"]).write_text(build_page(result, synthesis, identity), encoding="utf-8")
     return files | {"result": RESULT}
+
+
+def _write_scene(synthesis: Synthesis, result: dict, path: Path) -> dict[str, str]:
+    """scene.mrb; none, and a note with the reason, where it cannot be made. OSError when the disk is full:
+    what follows would not fit either, and a run with more room should leave a scene."""
+    try:
+        from .scene import save_scene
+
+        save_scene(synthesis, path, result)
+    except StudyError as reason:
+        path.unlink(missing_ok=True)
+        if shutil.disk_usage(path.parent).free < SCENE_ROOM_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from reason
+        # the hidden folder's own path says nothing to anybody
+        told = str(reason).replace(str(path), "it")
+        result["notes"].append(f"scene.mrb was not written: {told}")
+        return {}
+    return {"scene": path.name}
 
 
 def _write_dicom(synthesis: Synthesis, result: dict, stage: Path, overlay: Path) -> dict[str, str]:

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import re
+import sys
 from html.parser import HTMLParser
 from types import SimpleNamespace
 
@@ -196,6 +197,31 @@ def test_cancelled_or_failed_writing_leaves_the_folder_as_it_was(synthesis, tmp_
         outputs.write_outputs(synthesis, tmp_path, progress=full)
     assert sorted(os.listdir(tmp_path)) == ["result.json", "t1_map.nrrd"]
     assert (tmp_path / "t1_map.nrrd").read_text() == "an earlier map"
+
+
+@pytest.fixture
+def no_scene(monkeypatch):
+    """As in the Slicer application, whose PythonSlicer cannot be started."""
+    slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
+    monkeypatch.setattr(slicer, "app", object(), raising=False)
+    monkeypatch.setattr(sys, "executable", "/no/such/PythonSlicer")
+
+
+def test_a_scene_that_cannot_be_written_costs_the_scene_alone(synthesis, tmp_path, no_scene):
+    result = outputs.write_outputs(synthesis, tmp_path)
+    (note,) = [note for note in result["notes"] if note.startswith("scene.mrb was not written: ")]
+    assert "PythonSlicer did not run" in note and "addToScene" in note
+    assert outputs.STAGE not in note and str(tmp_path) not in note
+    found = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()}
+    assert found == set(result["files"].values()) and "report.html" in found and "scene.mrb" not in found
+    assert "PythonSlicer did not run" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_scene_that_found_no_room_is_a_full_disk(synthesis, tmp_path, no_scene, monkeypatch):
+    monkeypatch.setattr(outputs, "SCENE_ROOM_BYTES", 2**62)
+    with pytest.raises(StudyError, match="No space left.*free space"):
+        outputs.write_outputs(synthesis, tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_earlier_list_cannot_remove_files_elsewhere(tmp_path):
