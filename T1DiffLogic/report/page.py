@@ -36,7 +36,7 @@ def build_page(result: dict, synthesis: Synthesis, identity: Identity | None = N
         section("AHA segments: mean T1 and wall thickening", _plates(result)),
         "<div class='two'>",
         section("Mid-septal T1 and the site's reference range", statements.reference(result)),
-        section("LV cavity area over the cardiac cycle, mid slices", vector.area_curve(synthesis)),
+        section("LV cavity area over the cycle, sum of the mid slices", vector.area_curve(synthesis)),
         "</div>",
         section("Measurements of the AHA segments", _segments(result)),
         section("Agreement with the native map", statements.agreement(agreement)) if agreement else "",

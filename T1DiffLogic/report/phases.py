@@ -23,7 +23,7 @@ def write_phases(synthesis: Synthesis, path: Path) -> None:
     times = np.median(cine.trigger_ms, axis=0)
     if phases.area_mm2.size == times.size:
         curve.plot(times, phases.area_mm2 / 100, color="0.25", marker="o", markersize=4)
-        curve.set_ylabel("LV cavity area, mid slices (cm²)")
+        curve.set_ylabel("LV cavity area, sum of mid slices (cm²)")
         curve.set_ylim(bottom=0)
     else:
         curve.set_yticks([])

@@ -35,8 +35,8 @@ p { margin: 4px 0; }
 .plate h3 { font-size: 15px; margin: 2px 0; }
 .plate svg { width: 100%; }
 .bullseye path { stroke: #fff; stroke-width: 1.5; }
-.bullseye text { text-anchor: middle; font-size: 9.8px; font-weight: 700; }
-.bullseye .doubt { font-size: 7.2px; font-weight: 400; }
+.bullseye text { text-anchor: middle; font-size: 9.2px; font-weight: 700; }
+.bullseye .doubt { font-size: 7px; font-weight: 400; }
 .bullseye .number { font-size: 6px; font-weight: 400; }
 .bullseye .wall { font-size: 9.5px; font-weight: 400; fill: #333; }
 .bar { max-width: 300px; }

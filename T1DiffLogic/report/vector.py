@@ -10,7 +10,7 @@ from ..study import Synthesis
 from . import colours
 from .bullseye import segment_wedge
 
-_RADII = {"basal": (72, 100), "mid": (44, 72), "apical": (16, 44)}
+_RADII = {"basal": (72, 100), "mid": (44, 72), "apical": (14, 44)}
 _STEPS = 64
 ED_COLOUR, ES_COLOUR = "#1f5fa8", "#c0392b"
 
@@ -37,7 +37,7 @@ def bullseye(values, colour, doubts=None, label: str = "", unit: str = "") -> st
             f"<path d='{_wedge(ring, start, end)}' fill='{fill}'><title>{number}: {told}</title></path>"
         )
         inner, outer = _RADII[ring]
-        x, y = _at((inner + outer) / 2 - 1.5, (start + end) / 2)
+        x, y = _at((inner + outer) / 2, (start + end) / 2)
         doubt = None if doubts is None else doubts[number - 1]
         text = "–" if value is None else f"{value:.0f}".replace("-", "−")
         below = value is not None and doubt is not None
