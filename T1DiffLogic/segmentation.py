@@ -105,10 +105,10 @@ def study_anatomy(
         notes.append("ED or ES was given, not found.")
     levels = slice_levels(labels_ed, cine.geometries)
     segmentation = LVSegmentation(*masks, insertions)
-    images = [cine.images[:, phase] for phase in (phases.ed, phases.es)]
-    quality = slice_scores(segmentation, *images, cine.geometries)
+    quality = slice_scores(segmentation, cine.geometries)
+    images_ed = cine.images[:, phases.ed]
     flags, judged = slice_flags(
-        labels_ed, labels_es, cine.geometries, levels, insertions, cavity_mm2, images[0]
+        labels_ed, labels_es, cine.geometries, levels, insertions, cavity_mm2, images_ed
     )
     whole_cycle = [level is not None and LEFT_OUT.isdisjoint(own) for level, own in zip(levels, flags)]
     of_field, field_notes = field_strength_flags(cine.source.field_strength_t)

@@ -8,7 +8,7 @@ from ..study import LV_CAVITY, LV_MYOCARDIUM
 from .frame import lv_centre, short_axis_frame
 from .levels import CLOSED, ring_closure
 from .phases import NOISE_FACTOR, smooth_cycle
-from .score import MIN_SCORE, clarity
+from .score import MIN_SCORE
 
 MIN_LV_MM2 = 150.0
 """Cavity and wall at ED under 14 mm across: thinner than two walls, so not an LV cross-section."""
@@ -35,8 +35,8 @@ but by a contour's error: even an aneurysm bulges beside wall that contracts."""
 
 MIN_CONTRAST = 1.3
 MIN_CLARITY = 0.35
-"""Blood in bSSFP is 1.5 or more times as bright as the wall at any vendor. Clarity is that of
-`score.clarity`, 0.5 where the difference equals the sum of both noises."""
+"""Blood in bSSFP is 1.5 or more times as bright as the wall at any vendor. Clarity is
+0.5 where the difference of blood and wall equals the sum of both noises, less below."""
 
 TRAINED_FIELD_STRENGTH_T = 3.0
 
@@ -166,8 +166,11 @@ def _poor_contrast(image, labels) -> bool:
     blood, wall = image[labels == LV_CAVITY], image[labels == LV_MYOCARDIUM]
     if not wall.size:
         return False
-    faint = float(np.median(blood)) < MIN_CONTRAST * float(np.median(wall))
-    return faint or clarity(blood, wall) < MIN_CLARITY
+    middles = [float(np.median(values)) for values in (blood, wall)]
+    # the MAD of normal noise is SD / 1.4826
+    noise = sum(1.4826 * float(np.median(np.abs(v - m))) for v, m in zip((blood, wall), middles))
+    difference = middles[0] - middles[1]
+    return middles[0] < MIN_CONTRAST * middles[1] or difference < MIN_CLARITY * (difference + noise)
 
 
 def _moves(labels_ed, labels_es, curve_mm2) -> bool:

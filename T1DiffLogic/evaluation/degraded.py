@@ -11,7 +11,7 @@ from scipy import ndimage
 from ..study import LV_CAVITY, LV_MYOCARDIUM, RV, Cine, SliceGeometry
 
 Stack = tuple[Cine, np.ndarray]
-"""A cine and its true labels (S, P, R, C)."""
+"""A cine and its true labels (S, P, R, C). Faults of gating and breath-hold take (S, P, 4, R, C) as well."""
 
 
 def noisy(stack: Stack, level: float, seed: int) -> Stack:
@@ -90,7 +90,7 @@ def slice_shifted(stack: Stack, index: int, mm: float) -> Stack:
     cine, labels = stack
     images, labels = np.array(cine.images), labels.copy()
     pixels = round(mm / cine.geometries[index].spacing[0])
-    images[index], labels[index] = (np.roll(a[index], pixels, axis=1) for a in (images, labels))
+    images[index], labels[index] = (np.roll(a[index], pixels, axis=-2) for a in (images, labels))
     return replace(cine, images=images), labels
 
 
@@ -159,6 +159,23 @@ def harder(stack: Stack, fault: str, seed: int) -> Stack:
     function, (low, high) = HARDER[fault]
     strength = float(np.random.default_rng([seed, 6]).uniform(low, high))
     return function(stack, strength, seed)
+
+
+def windowed(stack: Stack, labels: np.ndarray, margin: int = 12) -> Stack:
+    """The stack cut to where (S, P, R, C) `labels` show a heart, and `margin` pixels around."""
+    cine, own = stack
+    size = cine.images.shape[2:]
+    window, corner = [], []
+    for axis, count in zip((3, 2), size):
+        where = np.flatnonzero((labels > 0).any(axis=(0, 1, axis)))
+        low, high = max(where[0] - margin, 0), min(where[-1] + margin + 1, count)
+        window.append(slice(low, high))
+        corner.append(low)
+    images = cine.images[(..., *window)]
+    moved = tuple(
+        replace(g, origin=g.to_patient(np.array(corner)), shape=images.shape[2:]) for g in cine.geometries
+    )
+    return replace(cine, images=images, geometries=moved), own[(..., *window)]
 
 
 def phases_of(stack: Stack, phases) -> Stack:

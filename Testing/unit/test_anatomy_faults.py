@@ -10,10 +10,11 @@ import pytest
 
 from T1DiffLogic.anatomy import gating, quality
 from T1DiffLogic.evaluation import degraded
+from T1DiffLogic.evaluation.anatomy_validation import PLANTED, kind_of
 from T1DiffLogic.phantom.draws import patient_seed
 from T1DiffLogic.phantom.patient import digital_patient
 from T1DiffLogic.segmentation import study_anatomy
-from T1DiffLogic.study import LV_CAVITY, LV_MYOCARDIUM, Cine
+from T1DiffLogic.study import LV_CAVITY, LV_MYOCARDIUM
 
 MID = 4
 """A mid-ventricular slice of the stack."""
@@ -23,13 +24,7 @@ MID = 4
 def stack() -> degraded.Stack:
     """Every slice of a healthy heart, in 20 phases; the field is cut to what surrounds the heart."""
     patient = digital_patient(patient_seed("validation", 300), phases=20, infarcted=False)
-    cine, labels = patient.cine, patient.labels
-    rows, columns = (np.flatnonzero((labels > 0).any(axis=(0, 1, axis))) for axis in (3, 2))
-    window = np.s_[:, :, rows[0] - 12 : rows[-1] + 13, columns[0] - 12 : columns[-1] + 13]
-    images = cine.images[window]
-    corner = np.array([rows[0] - 12, columns[0] - 12])
-    moved = [replace(g, origin=g.to_patient(corner), shape=images.shape[2:]) for g in cine.geometries]
-    return Cine(images, moved, cine.trigger_ms, cine.source), labels[window]
+    return degraded.windowed((patient.cine, patient.labels), patient.labels)
 
 
 def anatomy_of(stack):
@@ -108,6 +103,13 @@ def test_contours_that_jump_or_grow_between_ed_and_es(stack):
     turned[MID] = labels[MID, ::-1]
     turned[MID] = np.roll(turned[MID], es, axis=0)
     assert quality.IMPLAUSIBLE_MOTION in told((cine, turned))[MID]
+
+
+def test_the_faults_that_the_validation_plants_are_told(stack):
+    for fault, (flag, plant) in PLANTED.items():
+        found = told(plant(stack, MID), {quality.IMPLAUSIBLE_MOTION})
+        kinds = {s: {kind_of(own) for own in flags} for s, flags in found.items()}
+        assert kinds == {MID: {flag}}, fault
 
 
 def test_another_field_strength_is_told_with_the_contours(stack):
