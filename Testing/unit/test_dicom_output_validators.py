@@ -1,11 +1,13 @@
-"""What others make of dicom/: dciodvfy, which validates, and dcmqi, with which 3D Slicer imports."""
+"""What others make of dicom/: dciodvfy validates, an archive receives, dcmqi is how 3D Slicer imports."""
 
 from __future__ import annotations
 
 import json
 import re
 import shutil
+import socket
 import subprocess
+import time
 
 import dicom_output_cases as cases
 import numpy as np
@@ -79,6 +81,42 @@ def test_dciodvfy_would_tell(written, tmp_path):
     dataset.save_as(tmp_path / "broken.dcm")
     errors, _ = complaints(tmp_path / "broken.dcm")
     assert any("RealWorldValueMapping" in error for error in errors)
+
+
+@pytest.fixture
+def archive(tmp_path):
+    """(port, folder) of DCMTK's receiving SCP on loopback, as it stands for a PACS."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    received = tmp_path / "archive"
+    received.mkdir()
+    scp = subprocess.Popen(["storescp", "--output-directory", received, str(port)])
+    try:
+        until = time.monotonic() + 60
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            except OSError:
+                assert time.monotonic() < until and scp.poll() is None, "storescp does not listen"
+                time.sleep(0.1)
+        yield port, received
+    finally:
+        scp.kill()
+        scp.wait()
+
+
+@tool("storescp", "dcmtk")
+@tool("storescu", "dcmtk")
+def test_an_archive_takes_every_object_as_it_is(written, archive):
+    port, received = archive
+    command = ["storescu", "--required", "--scan-directories", "127.0.0.1", str(port), written]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and "Failed" not in done.stderr, done.stderr
+    sent = {d.SOPInstanceUID: d for d in map(pydicom.dcmread, written.iterdir())}
+    there = {d.SOPInstanceUID: d for d in map(pydicom.dcmread, received.iterdir())}
+    assert len(sent) == 10 and there == sent
 
 
 def imported(command, folder, name, *options):
