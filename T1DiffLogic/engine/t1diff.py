@@ -48,6 +48,8 @@ class T1DiffConfig:
     sampler, sampler_steps, samples, spacing   defaults of sampling
     shared_noise         share of the variance of z_T that all slices of one sample have in common: what
                          a person's slices share then varies between samples instead of averaging out
+    centred              of a residual model: an antithetic pair of samples lies evenly around the mean map,
+                         which knows the mean better than any number of samples
     """
 
     size: int = 128
@@ -78,6 +80,7 @@ class T1DiffConfig:
     samples: int = 8
     spacing: str = "trailing"
     shared_noise: float = 0.0
+    centred: bool = True
 
     def __post_init__(self):
         for name in ("modality_widths", "morphology_widths", "estimator_widths", "condition_scales"):
@@ -267,7 +270,8 @@ class T1Diff(nn.Module):
     ) -> Tensor:
         """K samples of every slice: (B,K,H,W) ms, clipped to the T1 window.
 
-        noise        (B,K,1,H,W) standard normal z_T, see `initial_noise`
+        noise        (B,K,1,H,W) standard normal z_T in antithetic pairs, as `initial_noise` gives it; a
+                     last one without its partner is not centred
         sampler      'ddpm', 'ddim' or 'dpm_solver_pp_2m'; None is the configuration's
         steps        evaluations of the noise estimator; None is the configuration's
         callback     called with (step, total) after each; what it raises passes through
@@ -307,6 +311,9 @@ class T1Diff(nn.Module):
             spacing=config.spacing,
         ).unflatten(0, (-1, samples))
         if conditions.mean is not None:
+            if config.centred:
+                paired = z_0[:, : samples // 2 * 2].unflatten(1, (-1, 2))
+                paired -= paired.mean(2, keepdim=True)
             z_0 = conditions.mean[:, None] + config.residual_scale * z_0
         return self.denormalise(z_0[:, :, 0])
 

@@ -276,8 +276,26 @@ def test_the_residual_is_added_in_its_own_unit():
         model.estimator.head.bias.fill_(0.5)  # z_0 = 0.5 everywhere: 0.5 · 0.1 · 1200 ms
     conditions, _ = encoded(model)
     torch.testing.assert_close(
-        drawn(model, conditions)[:, 0], model.mean_ms(conditions) + 60, rtol=0, atol=0.1
+        drawn(model, conditions, samples=1)[:, 0], model.mean_ms(conditions) + 60, rtol=0, atol=0.1
     )
+
+
+def test_pairs_of_samples_lie_evenly_around_the_mean_map():
+    model, loose = stirred("fast"), stirred("fast", centred=False)
+    cine, ed, es, _ = rings(2, model.config.cine_phases)
+    conditions = model.encode(cine, ed, es)
+    maps, mean = drawn(model, conditions, samples=5), model.mean_ms(conditions)
+    raw = drawn(loose, loose.encode(cine, ed, es), samples=5)
+    inside = ((raw > 1) & (raw < 2399)).all(1) & ((maps > 1) & (maps < 2399)).all(1)
+    for first in (0, 2):
+        pair = maps[:, first : first + 2]
+        torch.testing.assert_close(pair.mean(1)[inside], mean[inside], rtol=0, atol=0.5)
+        # the spread within the pair is the diffusion's
+        torch.testing.assert_close(
+            (pair[:, 0] - pair[:, 1])[inside], (raw[:, first] - raw[:, first + 1])[inside], rtol=0, atol=0.5
+        )
+    torch.testing.assert_close(maps[:, 4], raw[:, 4], rtol=0, atol=0.01)
+    assert (raw[:, :2].mean(1) - mean)[inside].abs().max() > 1
 
 
 def test_progress_and_cancel():
