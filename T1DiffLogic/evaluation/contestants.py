@@ -7,7 +7,6 @@ the mean of K samples, the first sample alone, and one step of the sampler in pl
 from __future__ import annotations
 
 import time
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,26 +14,23 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..anatomy.normalisation import normalise_cine
 from ..engine import checkpoint
 from ..errors import StudyError
 from ..resources import trained_on
 from ..training.methods import load
 from .cases import Case, Reading
+from .method_inputs import inputs_of_record, seed_of_patient
 from .study_records import MEAN, ROLES, SAMPLE, STEP
 
 
 def noise_seed(seed: int, case: Case) -> int:
-    """The seed of one patient's noise: patients must not share theirs, or their errors would correlate."""
-    return seed * 2**32 + zlib.crc32(case.patient.encode())
+    """The seed of one patient's noise."""
+    return seed_of_patient(seed, case.patient)
 
 
 def inputs_of(case: Case) -> dict[str, torch.Tensor]:
     """What a method may see of a patient: cine (S, P, H, W), normalised, soft_ed, soft_es (S, 4, H, W)."""
-    record = case.record
-    soft_ed, soft_es = (torch.from_numpy(record[n].astype(np.float32)) for n in ("soft_ed", "soft_es"))
-    cine = normalise_cine(torch.from_numpy(record["cine"].astype(np.float32)), soft_ed)
-    return {"cine": cine, "soft_ed": soft_ed, "soft_es": soft_es}
+    return inputs_of_record(case.record)
 
 
 @dataclass

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.stats import norm
 
 from .agreement import clustered_agreement
-from .probe_tables import convergence
+from .convergence import convergence
 from .significance import clustered_auc
 from .study_results import TEST, Study, mean_sd
 from .tables import segment_agreement

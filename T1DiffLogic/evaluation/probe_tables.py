@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-
 import numpy as np
 
 from .significance import clustered_auc
-from .study_records import file_name
 from .study_results import Study
 from .table import NONE, Table, cell, interval_cell, spread_cell
 from .tables import segment_agreement
@@ -107,36 +104,6 @@ def exchange_table(study: Study) -> Table | None:
                 ]
             )
     return table if table.rows else None
-
-
-def convergence(study: Study, method: str) -> dict[str, np.ndarray] | None:
-    """updates, minutes and wall_rmse_ms of a method's training log; None without one."""
-    path = study.folder / "convergence" / f"{file_name(method)}.csv"
-    if not path.is_file():
-        return None
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    names = {"updates": ("updates", "step"), "minutes": ("minutes",)}
-    found = {}
-    for target, options in names.items():
-        source = next((n for n in options if rows and n in rows[0]), None)
-        if source is None:
-            return None
-        found[target] = np.array([_float(r[source]) for r in rows])
-    # the log's first error of the whole map, else of the mean map
-    errors = ("rmse_ms", "sampled_rmse_ms", "mean_rmse_ms")
-    series = [np.array([_float(r.get(n)) for r in rows]) for n in errors if rows and n in rows[0]]
-    if not series:
-        return None
-    value = series[0]
-    for other in series[1:]:
-        value = np.where(np.isfinite(value), value, other)
-    known = np.isfinite(value) & np.isfinite(found["updates"]) & np.isfinite(found["minutes"])
-    return {name: column[known] for name, column in found.items()} | {"rmse_ms": value[known]}
-
-
-def _float(text) -> float:
-    return float(text) if text not in (None, "") else float("nan")
 
 
 def cost_table(study: Study) -> Table:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ..errors import StudyError
 from .comparisons import Comparison, aims, compare, comparison_table, in_words
+from .convergence import convergence_tables
 from .figures import (
     agreement_figure,
     calibration_figure,
@@ -24,6 +25,8 @@ from .figures import (
 from .panels import exchange_figure, heat_figure, image_figure, patients_figure
 from .probe_tables import cost_table, exchange_table, sensitivity_table, shift_table
 from .scar_tables import auc_table, extent_table
+from .steps import RUN as STEPS
+from .steps_tables import steps_parts
 from .study_results import Study
 from .table import Table, minus
 from .tables import (
@@ -109,6 +112,8 @@ class _Page:
         self.text("\n".join(lines))
         self.table(cost_table(study))
         self.figure(convergence_figure, "Convergence: error on validation slices over updates and over time.")
+        for table in convergence_tables(study):
+            self.table(table)
 
     def _image_quality(self) -> None:
         study = self.study
@@ -178,6 +183,8 @@ class _Page:
             self.text("## Disentanglement by intervention")
             self.figure(exchange_figure, "One patient's $c_{mod}$ with another's $c_{mor}$.")
             self.table(exchange)
+        if (study.folder / STEPS).is_file():
+            self.text("## Steps of the sampler", *steps_parts(self.out, self.say))
 
 
 def main() -> None:
