@@ -1,6 +1,7 @@
 # make demo   an unseen digital patient, from DICOM on disk to T1 map, tables, pictures and scene
 # make test   the whole test suite
 # make bench  speed on this machine
+# make torture  mutated studies, kills and damaged models (docs/safety.md); TORTURE=200 for a short run
 # make results  docs/study again: tables, figures and page from the rows committed in docs/study/data
 # make study  the study from nothing: cohort, training of every method, measurement; BUDGET for each method
 # Each sets up .venv first; nothing but make and Python 3.11, 3.12 or 3.13 is needed.
@@ -27,7 +28,7 @@ SIZE ?= small
 STUDY := runs/study
 METHODS := t1diff paper regression pix2pix cyclegan pgan hinet gan_disentangled ddpm_raw
 
-.PHONY: demo test bench results study lint setup clean
+.PHONY: demo test bench torture results study lint setup clean
 
 demo: $(STAMP)
 	$(BIN)/python -m T1DiffLogic demo -o $(OUT)
@@ -37,6 +38,14 @@ test: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m pytest -q -o python_files='bench_*.py' Testing/benchmark
+
+# How many mutated studies, and the seed of every chance.
+TORTURE ?= 10000
+TORTURE_SEED ?= 1
+
+torture: $(STAMP)
+	TORTURE=$(TORTURE) TORTURE_SEED=$(TORTURE_SEED) $(THREADS) \
+	$(BIN)/python -m pytest -q -o python_files='torture_*.py' Testing/torture
 
 results: $(STAMP)
 	$(BIN)/python -m T1DiffLogic.evaluation.results docs/study

@@ -20,6 +20,8 @@ from .sampling import EngineInputs
 from .study import RESEARCH_NOTICE, T1_SCALE_NOTICE
 from .versions import installed_versions
 
+PIXEL_RANGE_MM = (0.3, 5.0)
+
 
 @dataclass(frozen=True, eq=False)
 class LoadedModel:
@@ -42,6 +44,7 @@ class LoadedModel:
         folder = Path(options.model) if options.model is not None else model_folder(options.preset)
         device = chosen_device(options.device)
         config = checkpoint.read_config(folder, "t1diff")
+        _check_settings(folder, config["metadata"])
         network = checkpoint.load(folder, "t1diff").to(device, memory_format=torch.channels_last)
         return cls(network, folder.resolve().name, config["weights_sha256"], config["metadata"], device)
 
@@ -92,3 +95,23 @@ class LoadedModel:
             "trained_on": self.trained_on,
             "notices": [RESEARCH_NOTICE, f"trained on {self.trained_on}", T1_SCALE_NOTICE],
         }
+
+
+def _check_settings(folder: Path, settings: dict) -> None:
+    """StudyError unless the metadata that a synthesis relies on are numbers that it can work with."""
+    statistics = settings.get("intensity")
+    try:
+        numbers = [float(settings.get("pixel_mm", PIXEL_MM))]
+        low, high = PIXEL_RANGE_MM
+        sound = low <= numbers[0] <= high
+        if statistics is not None and tuple(statistics["features"]) == FEATURES:
+            mean, sd = ([float(v) for v in statistics[key]] for key in ("mean", "sd"))
+            numbers += [*mean, *sd, float(statistics["limit"])]
+            sound &= len(mean) == len(sd) == len(FEATURES) and min(*sd, statistics["limit"]) > 0
+    except (TypeError, ValueError, KeyError, AttributeError, OverflowError):
+        sound = False
+    if not sound or not np.isfinite(numbers).all():
+        raise StudyError(
+            f"{folder / checkpoint.CONFIG} has unusable metadata (pixel_mm or intensity); "
+            "copy the model folder again."
+        )

@@ -12,11 +12,12 @@ from pathlib import Path, PurePosixPath
 
 import pydicom
 import SimpleITK as sitk
-from pydicom.filereader import read_partial
 from pydicom.tag import Tag
 from pydicom.uid import UID
 
-from ..dicom.files import printable, without_identifiers
+from ..dicom.files import printable
+from ..dicom.identifiers import Identifiers, text_of
+from ..dicom.reading import header_of, open_bounded
 from ..errors import StudyError
 from ..outputs import STAGE
 from ..study_files import CINE_SUFFIX
@@ -25,7 +26,7 @@ from ..volumes import VOLUME_SUFFIXES
 Part = tuple[str, tuple[str, ...] | None]
 """A folder relative to the cohort, and the files of it that belong to the study (None: all of them)."""
 
-_UID, _ROWS = 0x0020000D, 0x00280010
+_ROWS = 0x00280010
 _TAGS = [
     Tag(keyword)
     for keyword in (
@@ -170,13 +171,13 @@ def _names(folder: Path) -> list[str]:
 def _studies_of(folder: Path, relative: str, names: list[str]) -> Iterator[tuple[str, tuple | None, str]]:
     """(key, its files or None for all, label) of each study with files in `folder`."""
     by_uid: dict[str, list[str]] = {}
-    headers, rest = {}, []
+    known, rest = Identifiers(), []
     damaged = False
     for name in names:
         kind, uid, header = _identified(folder / name)
         if kind == "image":
             by_uid.setdefault(uid, []).append(name)
-            headers.setdefault(uid, header)
+            known |= Identifiers.of(header)
         else:
             damaged |= kind == "damaged"
             rest.append(name)
@@ -189,30 +190,26 @@ def _studies_of(folder: Path, relative: str, names: list[str]) -> Iterator[tuple
         key = _key(f"study {uid}" if uid else f"folder {relative}")
         # what cannot be told apart goes to each study of the folder, which will note it or refuse
         files = None if len(by_uid) == 1 else tuple(sorted(own + rest))
-        yield key, files, without_identifiers(printable(relative), headers[uid])
+        yield key, files, known.removed_from(printable(relative))
 
 
 def _identified(path: Path) -> tuple[str, str, pydicom.Dataset | None]:
     """("image", StudyInstanceUID or "", header), ("damaged", …) or ("other", …): as little read as can be."""
     preamble = False
     try:
-        with open(path, "rb") as handle:
+        with open_bounded(path) as handle:
             start = handle.read(132)
             preamble = start[128:132] == b"DICM"
             if not preamble and start[:2] not in (b"\x02\x00", b"\x08\x00"):
                 return "other", "", None
             handle.seek(0)
-            header = read_partial(
-                handle, stop_when=lambda tag, vr, length: tag > _ROWS, force=True, specific_tags=_TAGS
-            )
+            header = header_of(handle, _ROWS, _TAGS)
         if _ROWS not in header:
-            sop_class = str(
-                header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID") or ""
-            )
+            sop_class = text_of(header, "SOPClassUID") or text_of(header.file_meta, "MediaStorageSOPClassUID")
             # reports have no rows; an image without them lost the rest of its header
             cut = preamble and (not sop_class or "Image Storage" in UID(sop_class).name)
             return "damaged" if cut else "other", "", None
-        return "image", str(header[_UID].value or "").strip() if _UID in header else "", header
+        return "image", text_of(header, "StudyInstanceUID"), header
     # a file from elsewhere can break the parser in any way; each way means the same to the user
     except Exception:
         return ("damaged" if preamble else "other"), "", None

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..dicom.files import SelectedFiles, find_images, without_identifiers
+from ..dicom.files import SelectedFiles, find_images
 from ..errors import Cancelled, StudyError
 from ..outputs import check_writable
 from ..report.reference import Reference
@@ -164,16 +164,11 @@ def without_identifiers_of(job: Job, sentence: str) -> str:
     if job.is_volume:
         return sentence
     try:
-        # one image is enough: a study has one patient, or is refused without naming any
-        for name in files_of(Path(job.root), job.parts):
-            try:
-                listing = find_images(Path(job.root) / name)
-            except StudyError:
-                continue
-            return without_identifiers(sentence, listing.images[0].header)
-    except OSError:
-        pass
-    return sentence
+        listing = find_images(SelectedFiles(Path(job.root), tuple(files_of(Path(job.root), job.parts))))
+    # gone, or no image that says anything
+    except (OSError, StudyError):
+        return sentence
+    return listing.images[0].known.removed_from(sentence)
 
 
 def _check_inputs(job: Job) -> None:

@@ -14,7 +14,8 @@ from pathlib import Path, PurePosixPath
 
 from ..batch.cohort import FoundStudy, Part, files_of, find_studies, inputs_of
 from ..batch.records import digest
-from ..dicom.files import SelectedFiles, find_images, without_identifiers
+from ..dicom.files import SelectedFiles, find_images
+from ..dicom.identifiers import without_identifiers
 from ..errors import StudyError, UsageError
 from ..study import Cine, T1Map
 from ..study_files import T1_MAP_SUFFIX

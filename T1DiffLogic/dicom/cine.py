@@ -50,7 +50,7 @@ def read_cine(path) -> Cine:
         source=CineSource(
             path=str(path),
             vendor=first.attributes.text("Manufacturer"),
-            field_strength_t=first.attributes.number("MagneticFieldStrength"),
+            field_strength_t=_plausible(first.attributes.number("MagneticFieldStrength"), 0.01, 25),
             heart_rate_bpm=_heart_rate(first, times[0]),
             files=tuple(
                 tuple(str(item.frames[k].file.path) for k in row)
@@ -129,10 +129,15 @@ def _judge_damage(stack: Stack, slices, frames, verdicts, listing: Listing, note
 
 
 def _heart_rate(frame: Frame, times: np.ndarray) -> float | None:
-    rate = frame.attributes.number("HeartRate")
-    if rate:
+    rate = _plausible(frame.attributes.number("HeartRate"), 20, 300)
+    if rate is not None:
         return rate
     return 60000 / frame.rr_ms if frame.rr_ms else None
+
+
+def _plausible(value: float | None, low: float, high: float) -> float | None:
+    """`value`, or None, which is what is said where a header says nothing, when it cannot be."""
+    return value if value is not None and low <= value <= high else None
 
 
 def _ignored(verdicts: list[Verdict], runs: list[Run], stack: Stack) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
@@ -22,10 +24,15 @@ def frames_of(listing: Listing) -> list[Frame]:
     """Every image of the listing: one per classic file, one per frame of an enhanced file."""
     frames = []
     for image in listing.images:
-        if "PerFrameFunctionalGroupsSequence" in image.header:
-            frames += _enhanced_frames(image)
-        else:
+        if "PerFrameFunctionalGroupsSequence" not in image.header:
             frames.append(make_frame(image, Attributes(image.header)))
+            continue
+        try:
+            frames += _enhanced_frames(image)
+        # sequences are parsed on access; what is wrong in them shows here, in any way
+        except Exception:
+            damage = image.damage or "has functional groups (5200,9229/9230) that cannot be read"
+            frames.append(make_frame(replace(image, damage=damage), Attributes(image.header), enhanced=True))
     return frames
 
 
@@ -37,7 +44,7 @@ def _enhanced_frames(image: ImageFile) -> list[Frame]:
     declared = int(header.get("NumberOfFrames", 1) or 1)
     if declared != len(groups) and not image.damage:
         damage = f"declares {declared} frames but describes {len(groups)} (5200,9230)"
-        image = ImageFile(image.path, image.name, header, damage)
+        image = replace(image, damage=damage)
     temporal = _temporal_dimension(header)
     frames = []
     for index, group in enumerate(groups):
@@ -57,8 +64,16 @@ def _items(group: Dataset) -> list[Dataset]:
     Philips repeats the classic attributes of a frame in (2005,140F), legacy-converted objects in
     (0020,9171); both count here as further groups.
     """
-    elements = [e for e in group if isinstance(e.value, Sequence) and len(e.value)]
-    return [e.value[0] for e in sorted(elements, key=lambda e: e.tag.is_private)]
+    items = []
+    for tag in sorted(group.keys(), key=lambda t: (t.is_private, t)):
+        try:
+            value = group[tag].value
+        # a malformed group counts as absent, as a malformed value does
+        except Exception:
+            continue
+        if isinstance(value, Sequence) and len(value):
+            items.append(value[0])
+    return items
 
 
 def _temporal_dimension(header: Dataset) -> int | None:

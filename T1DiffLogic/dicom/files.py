@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
+from operator import or_
 from pathlib import Path
 
-import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, ImplicitVRLittleEndian
 
 from ..errors import StudyError
+from .identifiers import Identifiers, text_of
+from .reading import MAX_PIXEL_BYTES, MAX_SIDE, header_of, open_bounded
 
-MAX_SIDE = 4096
-MAX_PIXEL_BYTES = 4 * 1024**3
 _DICOMDIR = "1.2.840.10008.1.3.10"
 _DEFLATED = "1.2.840.10008.1.2.1.99"
-_NAMES = ("PatientName", "OtherPatientNames", "PatientBirthName")
-_IDENTIFYING = (*_NAMES, "PatientID", "OtherPatientIDs", "AccessionNumber", "PatientBirthDate")
+_HIGHEST_COMPRESSION = 2000
+"""A blank image as JPEG 2000; what declares more is no image, and memory for it is not set aside."""
+_SMALL_BYTES = 64 * 1024**2
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,12 +30,14 @@ class ImageFile:
     name    path relative to the given folder, patient identifiers blotted out; fit for messages
     header  every element before the pixel data
     damage  "" or what is wrong with the file as a whole, as the end of a sentence
+    known   what all headers of the folder say of who the patient is
     """
 
     path: Path
     name: str
     header: Dataset
     damage: str = ""
+    known: Identifiers = Identifiers()
 
 
 @dataclass(frozen=True)
@@ -58,24 +62,6 @@ class Listing:
     images: tuple[ImageFile, ...]
     others: int
     unreadable: tuple[str, ...]
-
-
-def without_identifiers(text: str, header: Dataset) -> str:
-    """`text` with every part of the patient's name, ID, birth date or accession number as '…'.
-
-    Parts of a name that are two letters short ("Li") go only as words of their own: within words they
-    are syllables of anything, and a "slice" or a "file" would lose its meaning.
-    """
-    for keyword in _IDENTIFYING:
-        # brackets and quotes are those that pydicom writes around several values
-        for part in re.split(r"[\^=,;\\\s\[\]'\"]+", str(header.get(keyword, "") or "")):
-            pattern = re.escape(part)
-            if len(part) == 2 and keyword in _NAMES:
-                pattern = rf"(?<![^\W\d_]){pattern}(?![^\W\d_])"
-            elif len(part) < 3:
-                continue
-            text = re.sub(pattern, "…", text, flags=re.IGNORECASE)
-    return text
 
 
 def printable(name: str) -> str:
@@ -119,19 +105,31 @@ def find_images(path) -> Listing:
             f"no DICOM image was found in {path.name or path} ({others} other files{detail}); "
             "give the folder that holds the exported cine."
         )
-    # an unreadable file has no header of its own, but it lies among files of the same patient
-    unreadable = [without_identifiers(sentence, images[0].header) for sentence in unreadable]
-    return Listing(root, tuple(images), others, tuple(unreadable))
+    # one that is damaged may name the patient only in its file name, but it lies among files of the same
+    known = reduce(or_, (Identifiers.of(i.header) for i in images))
+    images = [replace(i, name=known.removed_from(i.name), known=known) for i in images]
+    return Listing(root, tuple(images), others, tuple(known.removed_from(s) for s in unreadable))
 
 
 def require_one_study(listing: Listing) -> None:
-    """Raise StudyError when the images belong to several patients or several studies."""
-    for keyword, what in (("PatientID", "patients"), ("StudyInstanceUID", "studies")):
-        values = {str(i.header.get(keyword, "") or "") for i in listing.images} - {""}
-        if len(values) > 1:
+    """Raise StudyError when the images belong to several patients or several studies.
+
+    Where an image lacks PatientID or StudyInstanceUID, name and birth date must not differ either.
+    """
+    headers = [i.header for i in listing.images]
+    known = {k: [text_of(h, k) for h in headers] for k in ("PatientID", "StudyInstanceUID")}
+    what = {"PatientID": "patients", "StudyInstanceUID": "studies"}
+    told = [(keyword, what[keyword], values) for keyword, values in known.items()]
+    if any("" in values for values in known.values()):
+        # the same name is written in more than one way within a study
+        names = [re.sub(r"[\W_]+", "", text_of(h, "PatientName")).casefold() for h in headers]
+        told.append(("PatientName", "patients", names))
+        told.append(("PatientBirthDate", "patients", [text_of(h, "PatientBirthDate") for h in headers]))
+    for keyword, what, values in told:
+        count = len(set(values) - {""})
+        if count > 1:
             raise StudyError(
-                f"the folder holds images of {len(values)} {what} ({keyword} differs); "
-                "give one folder per study."
+                f"the folder holds images of {count} {what} ({keyword} differs); give one folder per study."
             )
 
 
@@ -146,7 +144,7 @@ def _files_below(folder: Path) -> list[Path]:
 def _read_header(path: Path, name: str) -> ImageFile | None:
     """The image at `path`; None when the file is not DICOM or not an image."""
     size = path.stat().st_size
-    with open(path, "rb") as handle:
+    with open_bounded(path) as handle:
         start = handle.read(132)
         has_preamble = start[128:132] == b"DICM"
         # Files without the Part 10 preamble open with group 0002 or 0008, little endian.
@@ -154,7 +152,7 @@ def _read_header(path: Path, name: str) -> ImageFile | None:
             return None
         handle.seek(0)
         try:
-            header = pydicom.dcmread(handle, stop_before_pixels=True, force=True)
+            header = header_of(handle)
         except Exception:
             if has_preamble:
                 raise
@@ -162,7 +160,7 @@ def _read_header(path: Path, name: str) -> ImageFile | None:
         offset = handle.tell()
     if not has_preamble and "SOPClassUID" not in header:
         return None
-    sop_class = str(header.get("SOPClassUID", "") or header.file_meta.get("MediaStorageSOPClassUID", ""))
+    sop_class = text_of(header, "SOPClassUID") or text_of(header.file_meta, "MediaStorageSOPClassUID")
     if sop_class == _DICOMDIR:
         return None
     if "Rows" not in header or "Columns" not in header:
@@ -170,7 +168,7 @@ def _read_header(path: Path, name: str) -> ImageFile | None:
         if has_preamble and (not sop_class or "Image Storage" in UID(sop_class).name):
             raise EOFError("the header is cut short")
         return None
-    return ImageFile(path, without_identifiers(name, header), header, _damage(header, size, offset))
+    return ImageFile(path, name, header, _damage(header, size, offset))
 
 
 def _damage(header: Dataset, size: int, offset: int) -> str:
@@ -180,14 +178,15 @@ def _damage(header: Dataset, size: int, offset: int) -> str:
         frames = int(header.get("NumberOfFrames", 1) or 1)
         bits = int(header.get("BitsAllocated", 16) or 16)
         samples = int(header.get("SamplesPerPixel", 1) or 1)
-    except (TypeError, ValueError):
+    # whatever stands there in place of a number
+    except Exception:
         return "has unusable Rows (0028,0010), Columns (0028,0011) or NumberOfFrames (0028,0008)"
     if not (0 < rows <= MAX_SIDE and 0 < columns <= MAX_SIDE):
         return f"declares {rows} × {columns} pixels in Rows and Columns (0028,0010/0011), beyond {MAX_SIDE}"
     declared = rows * columns * frames * samples * bits // 8
     if frames < 1 or declared > MAX_PIXEL_BYTES:
         return f"declares {frames} frames in NumberOfFrames (0028,0008), more than can be read"
-    syntax = UID(str(header.file_meta.get("TransferSyntaxUID", "") or ""))
+    syntax = UID(text_of(header.file_meta, "TransferSyntaxUID"))
     # The Pixel Data element opens with tag and length, and with a VR unless that is implicit.
     present = size - offset - (8 if syntax == ImplicitVRLittleEndian else 12)
     if present <= 0:
@@ -195,4 +194,6 @@ def _damage(header: Dataset, size: int, offset: int) -> str:
     native = not (syntax.is_transfer_syntax and syntax.is_compressed) and syntax != _DEFLATED
     if native and present < declared:
         return f"is cut short ({present} of {declared} bytes of pixel data)"
+    if declared > max(_SMALL_BYTES, _HIGHEST_COMPRESSION * present):
+        return f"declares {declared} bytes of pixels (7FE0,0010) and holds {present}"
     return ""

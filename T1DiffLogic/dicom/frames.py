@@ -8,12 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 
 from ..study import SliceGeometry
-from .files import ImageFile, without_identifiers
+from .files import ImageFile, printable
 
 PHILIPS_IMAGING = "Philips Imaging DD 001"
 PHILIPS_MR = "Philips MR Imaging DD 001"
+MAX_THICKNESS_MM = 200.0
+"""A slab of a whole chest; no slice of a heart is nearly as thick."""
 
 
 class Attributes:
@@ -30,16 +33,22 @@ class Attributes:
         for dataset in self._datasets:
             try:
                 value = dataset.get(keyword)
+                if value is not None and str(value) != "":
+                    return value
             # pydicom converts on access, so a malformed value raises here; it counts as absent.
             except Exception:
                 continue
-            if value is not None and str(value) != "":
-                return value
         return None
 
     def text(self, keyword: str) -> str:
         value = self.value(keyword)
         return "" if value is None else str(value).strip()
+
+    def texts(self, keyword: str) -> tuple[str, ...]:
+        """The values of an element with several, in upper case."""
+        value = self.value(keyword)
+        several = isinstance(value, (list, tuple, MultiValue))
+        return tuple(str(v).upper() for v in (value if several else [value] if value is not None else []))
 
     def number(self, keyword: str) -> float | None:
         return _number(self.value(keyword))
@@ -49,7 +58,7 @@ class Attributes:
         value = self.value(keyword)
         try:
             array = np.array([float(v) for v in value], dtype=np.float64)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return None
         return array if array.shape == (count,) else None
 
@@ -58,7 +67,8 @@ class Attributes:
         for dataset in self._datasets:
             try:
                 return _number(dataset.private_block(group, creator)[element].value)
-            except (KeyError, ValueError, TypeError):
+            # absent, or malformed as in `value`
+            except Exception:
                 continue
         return None
 
@@ -72,7 +82,7 @@ def _number(value) -> float | None:
             value = struct.unpack(layout, value)[0] if layout else None
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return number if np.isfinite(number) else None
 
@@ -121,14 +131,16 @@ def make_frame(file: ImageFile, attributes: Attributes, index: int = 0, enhanced
                dimension: float | None = None) -> Frame:  # fmt: skip
     """The Frame of `attributes`; `dimension` is the temporal dimension index of an enhanced frame."""
     a = attributes
-    shape = (int(file.header.get("Rows") or 0), int(file.header.get("Columns") or 0))
-    geometry, defect = (None, file.damage) if file.damage else _geometry(a, shape)
+    if file.damage:
+        shape, geometry, defect = (0, 0), None, file.damage
+    else:
+        shape = (int(file.header.Rows), int(file.header.Columns))
+        geometry, defect = _geometry(a, shape)
     temporal = a.number("TemporalPositionIdentifier")
     if temporal is None:
         temporal = a.number("TemporalPositionIndex")
     trigger = a.number("NominalCardiacTriggerDelayTime") if enhanced else None
-    frame_type = a.value("FrameType") if enhanced else None
-    kinds = frame_type or a.value("ImageType") or ()
+    frame_type = a.texts("FrameType") if enhanced else ()
     description = a.text("SeriesDescription") or a.text("ProtocolName")
     return Frame(
         file=file,
@@ -138,8 +150,8 @@ def make_frame(file: ImageFile, attributes: Attributes, index: int = 0, enhanced
         uid=f"{a.text('SOPInstanceUID')}#{index}",
         series_uid=a.text("SeriesInstanceUID"),
         series_number=a.number("SeriesNumber") or 0.0,
-        description=without_identifiers(description, file.header)[:60],
-        image_type=(kinds.upper(),) if isinstance(kinds, str) else tuple(str(k).upper() for k in kinds),
+        description=file.known.removed_from(printable(description))[:60],
+        image_type=frame_type or a.texts("ImageType"),
         shape=shape,
         geometry=geometry,
         defect=defect,
@@ -173,6 +185,8 @@ def _geometry(a: Attributes, shape) -> tuple[SliceGeometry | None, str]:
     row = row / lengths[0]
     column = column - (column @ row) * row
     thickness = a.number("SliceThickness") or 8.0
+    if not 0 < thickness <= MAX_THICKNESS_MM:
+        return None, "has an implausible SliceThickness (0018,0050)"
     return SliceGeometry(position, row, column / np.linalg.norm(column), tuple(spacing), shape, thickness), ""
 
 

@@ -12,7 +12,6 @@ import numpy as np
 from ..errors import StudyError
 from ..progress import silent
 from ..study import SliceGeometry, T1Map
-from .files import without_identifiers
 from .frames import PHILIPS_MR, Frame
 from .inversion_search import FoundSeries, FoundSlice, find_inversion_series
 from .pixels import rescale, stored_values
@@ -167,7 +166,7 @@ def _read(item: FoundSlice) -> tuple[np.ndarray, list[float], list[int]]:
     values = _values(item.frames)
     if not np.isfinite(values).all():
         bad = item.frames[int(np.argmax(~np.isfinite(values).all(axis=(1, 2))))]
-        name = without_identifiers(bad.file.name, bad.file.header)
+        name = bad.file.name
         raise StudyError(f"{name} holds NaN or infinite values; export the series again.")
     keep = [
         i

@@ -6,13 +6,13 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import pydicom
 import SimpleITK as sitk
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from ..errors import StudyError
 from .files import ImageFile
 from .frames import Frame
+from .reading import pixels_of
 
 
 def stored_values(frames) -> list[np.ndarray]:
@@ -56,7 +56,7 @@ def read_images(frames) -> np.ndarray:
 
 def _decode(file: ImageFile) -> np.ndarray:
     try:
-        dataset = pydicom.dcmread(file.path, force=True)
+        dataset = pixels_of(file.path)
         if "TransferSyntaxUID" not in dataset.file_meta:
             is_implicit = dataset.original_encoding[0]
             guess = ImplicitVRLittleEndian if is_implicit else ExplicitVRLittleEndian
@@ -67,11 +67,11 @@ def _decode(file: ImageFile) -> np.ndarray:
     except Exception as error:
         cause = error
     if "syntax" in locals() and syntax.is_transfer_syntax and syntax.is_compressed:
-        if int(dataset.get("NumberOfFrames", 1) or 1) == 1:
-            try:
+        try:
+            if int(dataset.get("NumberOfFrames", 1) or 1) == 1:
                 return _decode_with_gdcm(dataset)
-            except RuntimeError as error:
-                cause = error
+        except Exception as error:
+            cause = error
         raise StudyError(
             f"{file.name} is compressed ({syntax.name}) and no decoder for it could read the file; "
             "export the study uncompressed (Explicit VR Little Endian)."

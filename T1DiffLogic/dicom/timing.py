@@ -38,7 +38,7 @@ def order_in_cycle(frames: list[Frame]) -> tuple[list[Frame], np.ndarray, list[s
     values = np.array([getattr(f, field) for f in ordered], dtype=np.float64)
     if field == "trigger_ms":
         return ordered, values, notes
-    notes.append(f"ordered by {name}, for TriggerTime (0018,1060) is missing or does not tell phases apart")
+    notes.append(f"ordered by {name}, for TriggerTime (0018,1060) is missing or tells no phases of one cycle")
     values = values - values[0]
     n = len(ordered)
     if is_time and 20.0 * (n - 1) / 2 <= values[-1] <= _LONGEST_CYCLE_MS:
@@ -66,8 +66,12 @@ def _latest_of_repeats(frames: list[Frame]) -> tuple[list[Frame], int]:
 def _clock(frames: list[Frame]) -> tuple[str, str, bool]:
     for clock in _CLOCKS:
         values = [getattr(f, clock[1]) for f in frames]
-        if None not in values and len(set(values)) == len(values):
-            return clock
+        if None in values or len(set(values)) < len(values):
+            continue
+        # acquisition times may lie in several heart beats; what counts from an R wave may not
+        if clock[1] == "trigger_ms" and max(values) - min(values) > _LONGEST_CYCLE_MS:
+            continue
+        return clock
     # Frames of an enhanced object without any time: their order in the file is all there is.
     return ("frame order", "index", False)
 

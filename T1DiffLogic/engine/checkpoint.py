@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
+import re
 from pathlib import Path
 
 import torch
@@ -21,12 +23,24 @@ from safetensors.torch import save as save_tensors
 from torch import nn
 
 from ..errors import StudyError
+from ..options import MAXIMUM_SAMPLES, MAXIMUM_STEPS
 from .gf_unet import GFUNet
 from .t1diff import T1Diff, T1DiffConfig
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 FORMAT = 1
 NAMES = {"t1diff": "a T1Diff model", "gf_unet": "a GF-UNet segmenter"}
+
+_LONGEST_CONFIG = 2**24
+_MOST_NUMBERS = 200
+_LARGEST_NUMBER = 10_000
+_BOUNDS = {
+    "size": (16, 1024),
+    "cine_phases": (1, 100),
+    "samples": (1, MAXIMUM_SAMPLES),
+    "sampler_steps": (1, MAXIMUM_STEPS),
+}
+"""What a model may ask of memory and time; a folder from a stranger may say anything."""
 
 
 def save(model: T1Diff | GFUNet, folder: str | Path, metadata: dict | None = None) -> Path:
@@ -87,23 +101,28 @@ def read_config(folder: str | Path, kind: str | None = None) -> dict:
             f"{folder} is not a model folder: it has no {CONFIG}; name the folder that holds it."
         )
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        with path.open("rb") as file:
+            data = file.read(_LONGEST_CONFIG + 1)
+        if len(data) > _LONGEST_CONFIG:
+            raise ValueError("too long")
+        config = json.loads(data)
+    except (OSError, ValueError, RecursionError) as error:
         raise StudyError(f"{path} cannot be read as JSON; copy the model folder again.") from error
     if (
         not isinstance(config, dict)
-        or not isinstance(config.get("kind"), str)
-        or "weights_sha256" not in config
+        or not re.fullmatch(r"\w{1,40}", str(config.get("kind")))
+        or not re.fullmatch(r"[0-9a-f]{64}", str(config.get("weights_sha256")))
+        or not isinstance(config.get("metadata", {}), dict)
     ):
         raise StudyError(f"{path} does not describe a T1Diff model; name a folder written by `t1diff train`.")
     if config.get("format") != FORMAT:
         raise StudyError(
-            f"{path} has format {config.get('format')}, this version reads {FORMAT}; update t1diff."
+            f"{path} has format {str(config.get('format'))[:20]!r}, not {FORMAT}; update t1diff."
         )
     if kind is not None and config["kind"] != kind:
         found, wanted = (NAMES.get(k, f"a {k} model") for k in (config["kind"], kind))
         raise StudyError(f"{folder} holds {found}, not {wanted}; name the other folder.")
-    return config
+    return {"metadata": {}, **config}
 
 
 def load(folder: str | Path, kind: str | None = None) -> T1Diff | GFUNet:
@@ -116,8 +135,16 @@ def load(folder: str | Path, kind: str | None = None) -> T1Diff | GFUNet:
     if config["kind"] not in NAMES:
         raise StudyError(f"{folder} holds a {config['kind']} model, not {' or '.join(NAMES.values())}.")
     try:
+        _check_numbers(config["architecture"])
+        with torch.device("meta"):
+            # shapes alone, so that a file that cannot hold such a network is refused before memory is taken
+            shapes = _build(config)
+        _weights_path(shapes, folder)
         model = _build(config)
-    except (RuntimeError, TypeError, ValueError, KeyError) as error:
+    except StudyError:
+        raise
+    # what config.json says may break the building in any way
+    except Exception as error:
         raise StudyError(_no_fit(folder)) from error
     return fill(model, folder, config).eval().requires_grad_(False)
 
@@ -128,15 +155,19 @@ def fill(network: nn.Module, folder: str | Path, config: dict) -> nn.Module:
     StudyError when the file is missing or damaged, the checksum differs, or the weights do not fit the
     network or are not finite.
     """
-    path = Path(folder) / WEIGHTS
-    if not path.is_file():
-        raise StudyError(f"{folder} has no {WEIGHTS}; copy the model folder again.")
-    data = path.read_bytes()
+    path = _weights_path(network, folder)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise StudyError(f"{path} cannot be read ({error.strerror}); copy the model folder again.") from error
     if hashlib.sha256(data).hexdigest() != config["weights_sha256"]:
         raise StudyError(f"{path} does not match the checksum in {CONFIG}; copy the model folder again.")
     try:
         # load_state_dict copies half precision into float32
         state = load_tensors(data)
+        for name, value in network.state_dict().items():
+            if state[name].is_floating_point() != value.is_floating_point():
+                raise TypeError(name)
         network.load_state_dict(state)
     except SafetensorError as error:
         raise StudyError(f"{path} is not a safetensors file; copy the model folder again.") from error
@@ -145,6 +176,36 @@ def fill(network: nn.Module, folder: str | Path, config: dict) -> nn.Module:
     if not all(value.isfinite().all() for value in state.values()):
         raise StudyError(f"{path} holds weights that are not finite; train the model again.")
     return network
+
+
+def _weights_path(network: nn.Module, folder: str | Path) -> Path:
+    """The weights file of `folder`, of a size that `network` may have. StudyError."""
+    path = Path(folder) / WEIGHTS
+    if not path.is_file():
+        raise StudyError(f"{folder} has no {WEIGHTS}; copy the model folder again.")
+    count = sum(value.numel() for value in network.state_dict().values())
+    # two bytes a number in half precision, eight at most, and the header
+    if not 2 * count <= path.stat().st_size <= 8 * count + _LONGEST_CONFIG:
+        raise StudyError(
+            f"{path} does not have the size of the network in {CONFIG}; copy the model folder again."
+        )
+    return path
+
+
+def _check_numbers(architecture: dict) -> None:
+    """ValueError for what no network is built of."""
+    flat = []
+    for value in architecture.values():
+        flat += value if isinstance(value, list) else [value]
+    numbers = [v for v in flat if isinstance(v, int | float)]
+    if len(numbers) > _MOST_NUMBERS:
+        raise ValueError(f"{len(numbers)} numbers")
+    for number in numbers:
+        if not math.isfinite(number) or abs(number) > _LARGEST_NUMBER:
+            raise ValueError(str(number))
+    for name, (low, high) in _BOUNDS.items():
+        if not low <= architecture.get(name, low) <= high:
+            raise ValueError(name)
 
 
 def _no_fit(folder: str | Path) -> str:
