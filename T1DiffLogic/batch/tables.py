@@ -18,7 +18,7 @@ _SEGMENT_COLUMNS = tuple(
     f"segment_{i}_{name}" for name in ("t1_ms", "uncertainty_ms", "scar_fraction") for i in SEGMENTS
 )
 COLUMNS = (
-    "study", "source", "status", "reason", "ed", "es", "phases", "slices", "slices_judged", "edv_ml",
+    "study", "source", "status", "reason", "ed", "es", "phases", "slices", "slices_lv", "slices_judged", "edv_ml",
     "esv_ml", "ef_percent", "mass_g", "global_t1_ms", "global_sd_ms", "global_n", "midseptal_t1_ms",
     "midseptal_uncertainty_ms", "midseptal_z", "native_pearson_r", "native_bias_ms", *_SEGMENT_COLUMNS,
     "model", "weights_sha256", "preset", "seed", "samples", "steps",
@@ -27,7 +27,7 @@ COLUMNS = (
 _SHOWN = (
     ("edv_ml", "EDV, mL"), ("esv_ml", "ESV, mL"), ("ef_percent", "EF, %"), ("mass_g", "mass, g"),
     ("global_t1_ms", "global T1, ms"), ("midseptal_t1_ms", "mid-septal T1, ms"),
-    ("native_bias_ms", "synthetic − native, ms"), ("slices_judged", "slices judged"), ("seconds", "seconds"),
+    ("native_bias_ms", "synthetic − native, ms"), ("slices_judged", "LV slices judged"), ("seconds", "seconds"),
 )  # fmt: skip
 
 
@@ -65,6 +65,7 @@ def row_of(output: Path, line: Line) -> dict:
         **{name: result["phases"].get(name) for name in ("ed", "es")},
         "phases": result["phases"].get("count"),
         "slices": len(slices),
+        "slices_lv": sum(s.get("level") is not None for s in slices),
         "slices_judged": sum(bool(s.get("valid")) for s in slices),
         **{name: function.get(name) for name in ("edv_ml", "esv_ml", "ef_percent", "mass_g")},
         "global_t1_ms": whole.get("mean_ms"),
@@ -136,16 +137,16 @@ def _index_row(output: Path, line: Line, mark: str) -> Iterator[str]:
     picture = output / line.folder / "bullseye.png"
     yield f"<tr class='{line.verdict}'{mark}><td>"
     if line.verdict == "ok" and picture.is_file():
-        # beside a native map's plate, only the synthetic one is shown
+        # the plate alone, and beside a native map's the synthetic one
         kind = " class='left'" if row["native_bias_ms"] is not None else ""
-        yield f"<img{kind} src='{folder}/bullseye.png' alt='' loading='lazy'>"
+        yield f"<span class='plate'><img{kind} src='{folder}/bullseye.png' alt='' loading='lazy'></span>"
     name = escape(line.folder)
     if line.verdict == "ok":
         name = f"<a href='{folder}/report.html'>{name}</a>"
     told = "".join(f"<br><small>{escape(text)}</small>" for text in (line.label, row["remarks"]) if text)
     yield f"</td><td class='words'>{name}{told}</td><td>{line.verdict}</td>"
     if line.verdict == "ok":
-        row["slices_judged"] = f"{row['slices_judged']} of {row['slices']}"
+        row["slices_judged"] = f"{row['slices_judged']} of {row['slices_lv']}"
         yield "".join(f"<td class='n'>{_shown(row[key])}</td>" for key, _ in _SHOWN)
     else:
         yield f"<td class='words' colspan='{len(_SHOWN)}'>{escape(row['reason'] or '')}</td>"
@@ -174,8 +175,9 @@ th.n {{ max-width: 84px; }}
 td.words {{ overflow-wrap: anywhere; min-width: 150px; }}
 td.n, th.n {{ text-align: right; font-variant-numeric: tabular-nums; }}
 td.n {{ white-space: nowrap; }}
-td img {{ height: 72px; display: block; }}
-td img.left {{ width: 56px; object-fit: cover; object-position: left; }}
+.plate {{ display: block; width: 76px; height: 76px; overflow: hidden; }}
+.plate img {{ height: 122px; margin: -23px 0 0 -19px; }}
+.plate img.left {{ margin-left: -10px; }}
 tr[id] {{ scroll-margin-top: 130px; }}
 small, tr.waiting td {{ color: #666; }}
 tr.failed td {{ background: #fbeaea; }}

@@ -99,7 +99,11 @@ def result_of(seed: int) -> dict:
     return {
         "status": "ok",
         "phases": {"ed": 0, "es": 9, "count": 25},
-        "slices": [{"index": 0, "valid": True}, {"index": 1, "valid": False}],
+        "slices": [
+            {"index": 0, "level": None, "valid": False},
+            {"index": 1, "level": "mid", "valid": True},
+            {"index": 2, "level": "basal", "valid": False},
+        ],
         "function": {"edv_ml": 141.0, "esv_ml": 60.5, "ef_percent": 57.1, "mass_g": 101.0},
         "global": {"mean_ms": 1234.5, "sd_ms": 60.0, "n": 900},
         "segments": segments,

@@ -1,8 +1,10 @@
 """A batch in one process: what is done, what is done again, what stops and what does not."""
 
 import csv
+import io
 import json
 import os
+import re
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
@@ -60,7 +62,21 @@ def test_each_study_has_its_folder_its_row_and_its_line_of_the_index(tmp_path):
         ["summary.csv", *(f"{r['study']}/report.html" for r in table.values())]
     )
     assert "RESEARCH ONLY" in page and "2 ok" in page
-    assert page.count("<td class='n'>1 of 2</td>") == 2, "slices judged of all slices"
+    assert page.count("<td class='n'>1 of 2</td>") == 2, "slices judged of those of the LV"
+
+
+def test_people_and_programs_are_told_how_far_it_is(tmp_path):
+    cohort_of(tmp_path / "cohort", "bad_1", "one")
+    said, events = io.StringIO(), io.StringIO()
+    for out, reporter in (("a", Reporter("none", said)), ("b", Reporter("json", events))):
+        run_batch(tmp_path / "cohort", tmp_path / out, {}, HERE, reporter, paint)
+    told = [line for line in said.getvalue().splitlines() if line.startswith("[")]
+    assert re.fullmatch(r"\[1/2] bad_1-\w{10} failed: the cine .* · \d+ s left", told[0])
+    assert re.fullmatch(r"\[2/2] one-\w{10} done · 0 s left", told[1])
+    events = [json.loads(line) for line in events.getvalue().splitlines()]
+    progress = [e for e in events if e["event"] == "progress" and e["stage"] == "batch"]
+    assert [e["fraction"] for e in progress] == [0.5, 1.0] and progress[0]["message"].startswith("1/2 ")
+    assert [e["status"] for e in events if e["event"] == "study"] == ["failed", "ok"]
 
 
 def test_a_failing_study_stops_nothing_and_its_reason_is_told(tmp_path):
