@@ -29,7 +29,7 @@ STAGE = ".t1diff-"
 """Prefix of hidden folders in which files are made before they are moved in; leftovers are cleared away."""
 
 SCENE_ROOM_BYTES = 128 * 2**20
-"""With less room than this a scene that could not be written is a full disk: its files are made, then packed."""
+"""With less room than this a scene that could not be written is a full disk: it is made, then packed."""
 
 _LABEL_HEADER = {"T1Diff_notice": RESEARCH_NOTICE}
 _MAP_HEADER = _LABEL_HEADER | {"T1Diff_scale": T1_SCALE_NOTICE}

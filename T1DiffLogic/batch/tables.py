@@ -18,8 +18,8 @@ _SEGMENT_COLUMNS = tuple(
     f"segment_{i}_{name}" for name in ("t1_ms", "uncertainty_ms", "scar_fraction") for i in SEGMENTS
 )
 COLUMNS = (
-    "study", "source", "status", "reason", "ed", "es", "phases", "slices", "slices_lv", "slices_judged", "edv_ml",
-    "esv_ml", "ef_percent", "mass_g", "global_t1_ms", "global_sd_ms", "global_n", "midseptal_t1_ms",
+    "study", "source", "status", "reason", "ed", "es", "phases", "slices", "slices_lv", "slices_judged",
+    "edv_ml", "esv_ml", "ef_percent", "mass_g", "global_t1_ms", "global_sd_ms", "global_n", "midseptal_t1_ms",
     "midseptal_uncertainty_ms", "midseptal_z", "native_pearson_r", "native_bias_ms", *_SEGMENT_COLUMNS,
     "model", "weights_sha256", "preset", "seed", "samples", "steps",
     "device", "seconds", "remarks", "notice",
@@ -27,7 +27,8 @@ COLUMNS = (
 _SHOWN = (
     ("edv_ml", "EDV, mL"), ("esv_ml", "ESV, mL"), ("ef_percent", "EF, %"), ("mass_g", "mass, g"),
     ("global_t1_ms", "global T1, ms"), ("midseptal_t1_ms", "mid-septal T1, ms"),
-    ("native_bias_ms", "synthetic − native, ms"), ("slices_judged", "LV slices judged"), ("seconds", "seconds"),
+    ("native_bias_ms", "synthetic − native, ms"), ("slices_judged", "LV slices judged"),
+    ("seconds", "seconds"),
 )  # fmt: skip
 
 

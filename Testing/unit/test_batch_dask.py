@@ -222,6 +222,16 @@ def test_workers_must_see_both_folders(tmp_path):
     assert pools.fitness(str(tmp_path / "cohort"), str(probe)) == ""
 
 
+def test_each_local_worker_sees_one_gpu():
+    pool = pools.local_pool(2, paint, ["5", "7"])
+    try:
+        pool.client.wait_for_workers(2, timeout=PATIENCE_S)
+        seen = pool.client.run(os.getenv, "CUDA_VISIBLE_DEVICES")
+    finally:
+        pool.close()
+    assert sorted(seen.values()) == ["5", "7"]
+
+
 def test_workers_of_one_machine_take_its_gpus_in_turn():
     addresses = ["tcp://10.0.0.1:2", "tcp://10.0.0.1:1", "tcp://10.0.0.2:7"]
     assert pools._ordinals(addresses) == {addresses[1]: 0, addresses[0]: 1, addresses[2]: 0}
