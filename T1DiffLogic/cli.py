@@ -13,13 +13,25 @@ import traceback
 import warnings
 
 from . import __version__
-from .commands import batch, demo, evaluate, fit_t1, info, phantom, prepare, segment, synthesize, train
+from .commands import (
+    batch,
+    benchmark,
+    demo,
+    evaluate,
+    fit_t1,
+    info,
+    phantom,
+    prepare,
+    segment,
+    synthesize,
+    train,
+)
 from .errors import UsageError
 from .progress import Reporter
 from .sentences import quieten_libraries, sentence_of
 from .study import RESEARCH_NOTICE
 
-COMMANDS = (demo, synthesize, segment, batch, fit_t1, phantom, prepare, train, evaluate, info)
+COMMANDS = (demo, synthesize, segment, batch, fit_t1, phantom, prepare, train, evaluate, benchmark, info)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -63,11 +63,11 @@ def _equal_table(study: Study, curves: dict, axis: str, name: str, title: str, u
         name, title,
         ["method", *(f"RMSE ms, {e} ↓" for e in ends), *(f"R, {e} ↑" for e in ends),
          f"{unit} in all", "RMSE ms then", "R then"],
-        "RMSE in the inner wall and R of blocks of 11 mm on the validation slices, between two rows of a log on "
-        "the straight line; of a method that samples the mean of two samples, of a residual diffusion its mean "
-        f"map until the diffusion begins. {ends[-1]} is as far as all came ({study.label(last_of)} no farther). "
-        "Every run lowers its learning rate over its own budget, so what it had reached before its end is not "
-        "what a run of that length reaches."
+        "RMSE in the inner wall and R of blocks of 11 mm on the validation slices, between two rows of a log "
+        "on the straight line; of a method that samples the mean of two samples, of a residual diffusion its "
+        f"mean map until the diffusion begins. {ends[-1]} is as far as all came ({study.label(last_of)} no "
+        "farther). Every run lowers its learning rate over its own budget, so what it had reached before its "
+        "end is not what a run of that length reaches."
         + (" Time is that of the updates alone, on the machine that trained." if unit == "min" else ""),
     )  # fmt: skip
     for method, curve in curves.items():
@@ -94,8 +94,8 @@ def equal_points(columns: Sequence[np.ndarray]) -> list[float]:
     """Where methods can be compared, from the (rows,) updates or minutes of each: the last that all have, and
     up to ROUND_POINTS of 1, 2, 5, 10, … below it that all have passed their first row of."""
     first, last = max(c[0] for c in columns), min(c[-1] for c in columns)
-    decades = range(int(np.floor(np.log10(max(last, 1e-6)))) - 2, int(np.floor(np.log10(max(last, 1e-6)))) + 1)
-    round_ones = [digit * 10.0**d for d in decades for digit in (1, 2, 5)]
+    top = int(np.floor(np.log10(max(last, 1e-6))))
+    round_ones = [digit * 10.0**d for d in range(top - 2, top + 1) for digit in (1, 2, 5)]
     # one next to the last says nothing more
     return [p for p in round_ones if first <= p <= 0.9 * last][-ROUND_POINTS:] + [float(last)]
 

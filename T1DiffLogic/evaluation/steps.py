@@ -45,7 +45,8 @@ LEAST_PIXELS = 8
 
 @dataclass
 class StepsStudy:
-    """One model with its own sampler at several numbers of steps; samples are nested: the first K of the most.
+    """One model with its own sampler at several numbers of steps and samples, each drawn as the product draws
+    it (one sample is not the first of several, which come in pairs around the mean map).
 
     Resumable patient by patient; another model, seed or split is another `out`.
     """
@@ -127,10 +128,8 @@ class StepsStudy:
             count[key] = count.get(key, 0) + 1
         done = {key for key, n in count.items() if n == len(self._samples_of(key[1]))}
         for name in (PATIENTS, SEGMENTS):
-            kept = [
-                r for r in read(self._folder / name) if (r["patient"], int(r["evaluations"])) in done
-            ]
-            replace(self._folder / name, kept)
+            rows = read(self._folder / name)
+            replace(self._folder / name, [r for r in rows if (r["patient"], int(r["evaluations"])) in done])
         return done
 
     def _samples_of(self, evaluations: int) -> tuple[int, ...]:
@@ -144,40 +143,43 @@ class StepsStudy:
         wall = (record["labels_ed"] == LV_MYOCARDIUM) & (record["labels_t1"] == LV_MYOCARDIUM) & known
         masks = segment_masks(record["aha"], record["aha_t1"], known)
         slices = [int(s) for s in record["slices"]]
+        seed = seed_of_patient(self.seed, patient)
         for evaluations in steps:
-            start = time.perf_counter()
-            drawn = self._maps(inputs, evaluations, seed_of_patient(self.seed, patient), slices)
-            seconds = time.perf_counter() - start
-            maps = np.clip(np.moveaxis(drawn, 1, 0), *T1_WINDOW_MS)
-            means = {k: maps[:k].mean(axis=0) for k in self._samples_of(evaluations)}
             names = {"patient": patient, "evaluations": evaluations}
-            segments = [
-                names
-                | {"segment": number, "native_ms": float(native[own].mean(dtype=np.float64))}
-                | {
-                    f"of_{k}_ms": float(means[k][mask].mean(dtype=np.float64)) if k in means else None
-                    for k in self.samples
-                }
-                for number, (mask, own) in masks.items()
-            ]
+            rows, means = [], {}
+            for k in self._samples_of(evaluations):
+                start = time.perf_counter()
+                drawn = self._maps(inputs, evaluations, k, seed, slices)
+                seconds = time.perf_counter() - start
+                maps = np.clip(np.moveaxis(drawn, 1, 0), *T1_WINDOW_MS)
+                means[k] = mean = maps.mean(axis=0)
+                rows.append(
+                    names
+                    | {
+                        "samples": k,
+                        "n_wall": int(wall.sum()),
+                        "wall_rmse_ms": errors_ms(mean[wall], native[wall])["rmse"],
+                        "crps_ms": crps_ms(maps[:, wall], native[wall]),
+                        "seconds": seconds,
+                    }
+                )
+            segments = []
+            for number, (mask, own) in masks.items():
+                of = {k: float(mean[mask].mean(dtype=np.float64)) for k, mean in means.items()}
+                segments.append(
+                    names
+                    | {"segment": number, "native_ms": float(native[own].mean(dtype=np.float64))}
+                    | {f"of_{k}_ms": of.get(k) for k in self.samples}
+                )
             if segments:
                 append(self._folder / SEGMENTS, segments)
-            rows = [
-                names
-                | {
-                    "samples": k,
-                    "n_wall": int(wall.sum()),
-                    "wall_rmse_ms": errors_ms(mean[wall], native[wall])["rmse"],
-                    "crps_ms": crps_ms(maps[:k][:, wall], native[wall]),
-                    "seconds_of_all": seconds,
-                }
-                for k, mean in means.items()
-            ]
             append(self._folder / PATIENTS, rows)
 
     @torch.inference_mode()
-    def _maps(self, inputs: dict, evaluations: int, seed: int, slices: list[int]) -> np.ndarray:
-        """(S, K, H, W) ms of the most samples, or the one mean map."""
+    def _maps(
+        self, inputs: dict, evaluations: int, samples: int, seed: int, slices: list[int]
+    ) -> np.ndarray:
+        """(S, K, H, W) ms of K samples, or the one mean map."""
         method = self._method
         if evaluations == MEAN_ALONE:
             with inference_precision(self.device):
@@ -186,7 +188,7 @@ class StepsStudy:
                 )
                 return method.network.mean_ms(conditions).float()[:, None].cpu().numpy()
         method.sampler_steps = evaluations
-        return method.predict_ms(inputs, self.samples[-1], seed, slices).float().cpu().numpy()
+        return method.predict_ms(inputs, samples, seed, slices).float().cpu().numpy()
 
 
 def segment_masks(

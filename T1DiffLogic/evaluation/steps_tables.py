@@ -29,7 +29,9 @@ class Steps:
         path = folder / RUN
         self.patients = read(folder / PATIENTS)
         if not path.is_file() or not self.patients:
-            raise StudyError(f"{folder} holds no steps; run `t1diff benchmark --steps DATASET -o {folder.parent}`.")
+            raise StudyError(
+                f"{folder} holds no steps; run `t1diff benchmark --steps DATASET -o {folder.parent}`."
+            )
         self.run = json.loads(path.read_text(encoding="utf-8"))
         self.segments = read(folder / SEGMENTS)
         self.evaluations = sorted({int(r["evaluations"]) for r in self.patients})
@@ -56,8 +58,8 @@ class Steps:
         run = self.run
         return (
             f"{run['patients']} {run['split']} patients, {run['origin']}; {run['model']} (weights "
-            f"{run['weights_sha256'][:12]}, trained on {run['trained_on']}), {run['sampler']}, seed {run['seed']}; "
-            f"{run['device']}, torch {run['versions']['torch']}, commit {run['commit']}"
+            f"{run['weights_sha256'][:12]}, trained on {run['trained_on']}), {run['sampler']}, "
+            f"seed {run['seed']}; {run['device']}, torch {run['versions']['torch']}, commit {run['commit']}"
         )
 
 
@@ -68,10 +70,10 @@ def steps_table(steps: Steps) -> Table:
         NAME, "Steps of the sampler against accuracy",
         ["evaluations", *(f"RMSE ms, myocardium, {k} ↓" for k in counts),
          *(f"R of segments, {k} (95 % CI) ↑" for k in counts), *(f"CRPS ms, {k} ↓" for k in counts),
-         f"seconds a patient, {counts[-1]} samples"],
-        "The number behind a figure's name is that of the samples averaged. Mean ± SD over patients; intervals "
-        "of R resample patients. CRPS of one map is its mean absolute error. Seconds are medians of this "
-        f"measurement, all slices at once. {steps.provenance()}.",
+         *(f"seconds, {k}" for k in counts)],
+        "The number behind a figure's name is that of the samples averaged. Mean ± SD over patients; "
+        "intervals of R resample patients. CRPS of one map is its mean absolute error. Seconds are of a "
+        f"patient, all slices at once, medians of this measurement. {steps.provenance()}.",
     )  # fmt: skip
     for n in steps.evaluations:
         known = set(steps.samples(n))
@@ -80,7 +82,7 @@ def steps_table(steps: Steps) -> Table:
         def over(name, digits, n=n, known=known):
             return [spread_cell(steps.figures(n, k, name), digits) if k in known else NONE for k in counts]
 
-        seconds = steps.figures(n, steps.samples(n)[-1], "seconds_of_all")
+        seconds = [np.median(steps.figures(n, k, "seconds")) if k in known else None for k in counts]
         table.rows.append(
             [
                 "mean map alone" if n == MEAN_ALONE else str(n),
@@ -92,7 +94,7 @@ def steps_table(steps: Steps) -> Table:
                     for k in counts
                 ),
                 *over("crps_ms", 1),
-                cell(float(np.median(seconds)), 2),
+                *(cell(s) for s in seconds),
             ]
         )
     return table
@@ -107,11 +109,14 @@ def steps_figure(steps: Steps, folder: Path) -> Path:
         ("CRPS (ms)", lambda n, k: np.mean(steps.figures(n, k, "crps_ms"))),
     )
     figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), constrained_layout=True)
+    samples = steps.run["samples"]
+    colours = plt.cm.viridis(np.linspace(0.15, 0.8, len(samples)))
     for axis, (title, value) in zip(axes, panels):
-        for k, colour in zip(steps.run["samples"], plt.cm.viridis(np.linspace(0.15, 0.8, len(steps.run["samples"])))):
+        for k, colour in zip(samples, colours):
             points = [np.nan if (v := value(n, k)) is None else v for n in counts]
-            axis.plot(counts, points, "o-", color=colour, label="1 sample" if k == 1 else f"mean of {k} samples")
-        if MEAN_ALONE in steps.evaluations and (alone := value(MEAN_ALONE, steps.run["samples"][0])) is not None:
+            label = "1 sample" if k == 1 else f"mean of {k} samples"
+            axis.plot(counts, points, "o-", color=colour, label=label)
+        if MEAN_ALONE in steps.evaluations and (alone := value(MEAN_ALONE, samples[0])) is not None:
             axis.axhline(alone, color="0.5", ls="--", lw=1, label="mean map alone")
         axis.set_xscale("log", base=2)
         axis.set_xticks(counts, [str(n) for n in counts])

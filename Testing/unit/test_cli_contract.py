@@ -25,6 +25,7 @@ COMMANDS = (
     "prepare",
     "train",
     "evaluate",
+    "benchmark",
     "info",
 )
 

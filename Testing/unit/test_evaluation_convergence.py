@@ -28,7 +28,8 @@ def study_of(folder, logs):
         with (data / "convergence" / f"{name}.csv").open("w", newline="") as file:
             csv.writer(file).writerows(rows)
     with (data / "patients.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([("group", "method", "variant", "patient"), *(("test", n, "", "a") for n in logs)])
+        names = ("group", "method", "variant", "patient")
+        csv.writer(file).writerows([names, *(("test", n, "", "a") for n in logs)])
     methods = {n: {"role": "t1diff" if n == "t1diff" else "baseline", "kind": n} for n in logs}
     (data / "run.json").write_text(json.dumps({"methods": methods, "reference": "t1diff", "groups": {}}))
     return Study(data)
@@ -37,7 +38,7 @@ def study_of(folder, logs):
 def values(table, method):
     """Column name -> number of one row."""
     row = next(r for r in table.rows if r[0] == method)
-    return {name: None if isinstance(c, str) else c[1][0] for name, c in zip(table.columns, row) if name != "method"}
+    return {name: None if isinstance(c, str) else c[1][0] for name, c in list(zip(table.columns, row))[1:]}
 
 
 def test_values_lie_on_the_line_between_two_rows(tmp_path):

@@ -51,6 +51,7 @@ ALLOWED = {
     "dataset": WRITING | {"batch", "cmrxrecon", "dataset", "phantom", "sentences"},
     "training": SPINE | {"dataset", "phantom", "training"},
     "evaluation": WRITING | {"dataset", "evaluation", "phantom", "training"},
+    "benchmark": SPINE | {"benchmark", "evaluation", "phantom", "training"},
     "whole_study": WRITING,
     "t1_fit": WRITING,
     "batch": WRITING | {"batch", "sentences"},
@@ -58,6 +59,7 @@ ALLOWED = {
     "commands": WRITING
     | {
         "batch",
+        "benchmark",
         "commands",
         "dataset",
         "demo",
@@ -72,7 +74,7 @@ ALLOWED = {
     "__main__": {"cli"},
 }
 HEAVY = {"torch", "SimpleITK", "pydicom", "matplotlib", "scipy", "slicer", "vtk", "lightning", "safetensors"}
-HEAVY |= {"h5py", "dask", "distributed", "filelock", "highdicom"}
+HEAVY |= {"h5py", "dask", "distributed", "filelock", "highdicom", "monai"}
 LIGHT_ROOMS = set(
     "__init__ __main__ cli commands errors options progress resources sentences study versions".split()
 )
