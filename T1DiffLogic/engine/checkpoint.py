@@ -23,7 +23,6 @@ from safetensors.torch import save as save_tensors
 from torch import nn
 
 from ..errors import StudyError
-from ..options import MAXIMUM_SAMPLES, MAXIMUM_STEPS
 from .gf_unet import GFUNet
 from .t1diff import T1Diff, T1DiffConfig
 
@@ -37,8 +36,8 @@ _LARGEST_NUMBER = 10_000
 _BOUNDS = {
     "size": (16, 1024),
     "cine_phases": (1, 100),
-    "samples": (1, MAXIMUM_SAMPLES),
-    "sampler_steps": (1, MAXIMUM_STEPS),
+    "samples": (1, 64),
+    "sampler_steps": (1, 1000),
 }
 """What a model may ask of memory and time; a folder from a stranger may say anything."""
 
@@ -187,7 +186,7 @@ def _weights_path(network: nn.Module, folder: str | Path) -> Path:
     # two bytes a number in half precision, eight at most, and the header
     if not 2 * count <= path.stat().st_size <= 8 * count + _LONGEST_CONFIG:
         raise StudyError(
-            f"{path} does not have the size of the network in {CONFIG}; copy the model folder again."
+            f"{path} does not have the size of the architecture in {CONFIG}; copy the model folder again."
         )
     return path
 

@@ -31,12 +31,30 @@ def test_no_mutation_breaks_a_reader(tmp_path, scale, seed, count):
 
 
 def fed(tmp_path, seed: int, total: int) -> list[dict]:
-    """Verdicts on all cases; a block of them in a process each, gone on with after a crash or a hang."""
-    bases, told = base_studies(), tmp_path / "told.jsonl"
-    lines: list[dict] = []
-    while len(lines) < total:
-        first = len(lines)
-        block = min(BLOCK, total - first)
+    """Verdicts on all cases, TORTURE_JOBS shares of them side by side."""
+    bases, jobs = base_studies(), int(os.environ.get("TORTURE_JOBS", "1"))
+    bounds = [total * job // jobs for job in range(jobs + 1)]
+    shares = []
+    for job in range(jobs):
+        if (pid := os.fork()) == 0:
+            try:
+                feed_share(bases, tmp_path, seed, bounds[job], bounds[job + 1])
+            finally:
+                os._exit(0)
+        shares.append(pid)
+    for pid in shares:
+        os.waitpid(pid, 0)
+    texts = (path.read_text(encoding="utf-8") for path in sorted(tmp_path.glob("told_*")))
+    return [json.loads(line) for text in texts for line in text.splitlines()]
+
+
+def feed_share(bases: dict, tmp_path, seed: int, start: int, end: int) -> None:
+    """Cases `start` to `end`; a block of them in a process each, gone on with after a crash or a hang."""
+    told = tmp_path / f"told_{start:07d}.jsonl"
+    done = start
+    while done < end:
+        first = done
+        block = min(BLOCK, end - first)
         pid = os.fork()
         if pid == 0:
             try:
@@ -47,18 +65,17 @@ def fed(tmp_path, seed: int, total: int) -> list[dict]:
             finally:
                 os._exit(0)
         _, status = os.waitpid(pid, 0)
-        lines = [json.loads(line) for line in told.read_text(encoding="utf-8").splitlines()]
-        if len(lines) < first + block:
+        done = start + (len(told.read_text(encoding="utf-8").splitlines()) if told.exists() else 0)
+        if done < first + block:
             ended = f"its process ended ({os.waitstatus_to_exitcode(status)})"
             dead = {
-                "number": len(lines),
+                "number": done,
                 "kind": "?",
                 "reader": "?",
                 "outcome": "died",
                 "traps": [],
                 "wrong": [ended],
             }
-            lines.append(dead)
             with told.open("a", encoding="utf-8") as file:
                 print(json.dumps(dead), file=file)
-    return lines
+            done += 1

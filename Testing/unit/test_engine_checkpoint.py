@@ -1,34 +1,12 @@
 """Model folders: round trip, half precision, and every way a folder can be wrong."""
 
-import dataclasses
-import json
-
 import pytest
 import torch
+from engine_cases import SMALL, edit, t1diff
 
 from T1DiffLogic.engine.checkpoint import load, read_config, save, weights_sha256
 from T1DiffLogic.engine.gf_unet import GFUNet
-from T1DiffLogic.engine.t1diff import T1Diff, T1DiffConfig
 from T1DiffLogic.errors import StudyError
-
-SMALL = dataclasses.replace(
-    T1DiffConfig(),
-    size=32,
-    modality_widths=(8, 16, 24),
-    modality_bottleneck=24,
-    morphology_widths=(8, 8, 16),
-    estimator_widths=(8, 16, 24),
-    residual_scale=0.07,
-)
-
-
-def t1diff():
-    torch.manual_seed(1)
-    model = T1Diff(SMALL).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.05 * torch.randn_like(parameter))
-    return model
 
 
 def gf_unet():
@@ -108,11 +86,6 @@ def garbage(folder):
 
     (folder / "model.safetensors").write_bytes(b"PK\x03\x04 something else")
     edit(folder, weights_sha256=hashlib.sha256(b"PK\x03\x04 something else").hexdigest())
-
-
-def edit(folder, **changes):
-    path = folder / "config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
 def other_widths(folder):
