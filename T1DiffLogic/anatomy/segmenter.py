@@ -21,6 +21,7 @@ from ..study import LV_CAVITY, LV_MYOCARDIUM, RV, Cine, T1Map
 from .base import end_at_base
 from .intensity import T1_CEILING_MS, standardise
 from .roi import Roi
+from .rv_side import keep_on_one_side
 
 SIZE, FINE_MM = 128, 1.4
 COARSE_MM = (1.6, 3.2)
@@ -69,7 +70,7 @@ class Segmenter:
         """(S, P, 4, R, C) float16 probabilities on the cine's own pixels.
 
         Background, RV, LV myocardium, LV cavity; background outside the region around the heart, and
-        no LV on slices that a phase has above the mitral plane (`base`).
+        no LV on slices that a phase has above the mitral plane (`base`), and the RV on one side of it.
         Raises StudyError when no LV is found on any slice.
         """
         progress = progress or (lambda share: None)
@@ -83,6 +84,7 @@ class Segmenter:
             result[s] = restored(soft, roi, s)
             progress(0.1 + 0.9 * (s + 1) / cine.n_slices)
         end_at_base(result, cine.geometries)
+        keep_on_one_side(result, cine.geometries)
         return result
 
     def segment_t1(self, t1: T1Map) -> np.ndarray:

@@ -70,6 +70,12 @@ def add(subparsers, common) -> None:
         metavar="NPZ",
         help=f"for '{SEGMENTER}': real slices with LV cavity labels (docs/method.md)",
     )
+    learning.add_argument(
+        "--teacher",
+        type=Path,
+        metavar="DIR",
+        help="with --cavity-labels: model folder of a segmenter that completes these labels (self-training)",
+    )
     machine = parser.add_argument_group("machine")
     add_device(machine)
     machine.add_argument(
@@ -124,7 +130,14 @@ def run(args, reporter) -> None:
         "progress": reporter,
     }
     if args.method == SEGMENTER:
-        train_segmenter(args.output, options, cavity_labels=args.cavity_labels, **common)
+        train_segmenter(
+            args.output,
+            options,
+            cavity_labels=args.cavity_labels,
+            teacher=args.teacher,
+            start=args.start,
+            **common,
+        )
     else:
         train_method(
             _name(args),
@@ -159,8 +172,8 @@ def _check(args: argparse.Namespace) -> None:
     if args.batch_size % args.devices:
         raise UsageError("--batch-size must be a multiple of --devices, which share each batch.")
     segmenter = args.method == SEGMENTER
-    if args.start and (args.resume or segmenter):
-        raise UsageError("--start begins a new synthesis run; leave it out with --resume or a segmenter.")
+    if args.start and args.resume:
+        raise UsageError("--start begins a new run and --resume goes on with one; leave out one of them.")
     if args.preset and args.method != SYNTHESIS:
         raise UsageError(f"--preset is for '{SYNTHESIS}'; the arms of the study are 't1diff' and 'paper'.")
     if segmenter and (args.dataset or args.size != "full" or args.segmenter):
@@ -169,5 +182,7 @@ def _check(args: argparse.Namespace) -> None:
         )
     if args.cavity_labels and not segmenter:
         raise UsageError(f"--cavity-labels is for '{SEGMENTER}'.")
+    if args.teacher and not args.cavity_labels:
+        raise UsageError("--teacher completes cavity labels; give --cavity-labels, too.")
     if args.dataset and args.segmenter:
         raise UsageError("DATASET holds its segmenter's masks; leave out --segmenter.")

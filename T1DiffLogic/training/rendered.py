@@ -216,19 +216,3 @@ def flip_and_turn(batch: dict, generator: torch.Generator) -> dict:
         return (x.flip(-1) if mirror else x).contiguous()
 
     return {name: view(value) for name, value in batch.items()}
-
-
-def random_gamma(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """(B, H, W) images at about 0…1, with a random gamma, smooth shading, noise and blur each."""
-    b, h, _ = images.shape
-    device = images.device
-
-    def rand(low, high):
-        return low + (high - low) * torch.rand(b, 1, 1, generator=generator, device=device)
-
-    images = images.clamp_min(0) ** torch.exp(rand(-0.45, 0.45))
-    shade = smooth_field(generator, b, 1, 3, h)[:, 0]
-    images = images * torch.exp(rand(0.0, 0.35) * shade)
-    images = gaussian_blur(images[:, None], rand(0.05, 0.8).flatten())[:, 0]
-    sigma = rand(0.0, 0.05)
-    return images + sigma * torch.randn(images.shape, generator=generator, device=device)

@@ -11,7 +11,7 @@ import torch
 from ..engine import checkpoint
 from ..errors import StudyError
 from ..progress import silent
-from .method import Method
+from .learner import Learner
 from .methods import configuration, method_class
 from .prepared import PreparedData
 from .segmenter import Segmenter, SegmenterValidation
@@ -53,7 +53,7 @@ def train_method(
         method.peak_rate = lr
     device = torch.device(options.device)
     if start is not None:
-        _start_from(method, start)
+        _start_from(method, method.architecture, start)
     if dataset is not None:
         data = PreparedData(dataset, batch_size, options.seed)
         validation = partial(Validation.prepared, dataset, device)
@@ -71,6 +71,8 @@ def train_segmenter(
     batch_size: int = 16,
     lr: float | None = None,
     cavity_labels: Path | None = None,
+    teacher: Path | None = None,
+    start: Path | None = None,
     workers: int = 1,
     say=print,
     progress=silent,
@@ -78,19 +80,24 @@ def train_segmenter(
     """Train GF-UNet on the rendered stream and write `out`, as `train` does.
 
     cavity_labels  .npz of real partial labels (CavityLabels), a third of each batch
+    teacher        a trained GF-UNet's folder, whose contours complete them
+    start          a GF-UNet's folder to start from instead of from nothing
     """
     torch.manual_seed(options.seed)
     learner = Segmenter()
     if lr is not None:
         learner.peak_rate = lr
-    data = RenderedImages(cavity_labels, batch_size, options.seed, workers)
+    if start is not None:
+        _start_from(learner, learner.network.config, start)
+    completing = checkpoint.load(teacher, "gf_unet").eval() if teacher else None
+    data = RenderedImages(cavity_labels, completing, batch_size, options.seed, workers)
     validation = partial(SegmenterValidation, cavity_labels, torch.device(options.device))
     train(learner, data, validation, out, options, None, say, progress)
 
 
-def _start_from(method: Method, folder: Path) -> None:
+def _start_from(learner: Learner, architecture: dict, folder: Path) -> None:
     config = checkpoint.read_config(folder)
-    if config["architecture"] != method.architecture:
+    if config["architecture"] != architecture:
         raise StudyError(f"{folder} is not of the same method and size; name the folder that is, or none.")
-    checkpoint.fill(method.network, folder, config)
-    method.progress = dataclasses.replace(method.progress, next_seed=LATER_SEEDS)
+    checkpoint.fill(learner.network, folder, config)
+    learner.progress = dataclasses.replace(learner.progress, next_seed=LATER_SEEDS)

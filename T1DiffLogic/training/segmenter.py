@@ -15,7 +15,7 @@ from ..engine.gf_unet import GFUNet
 from ..engine.precision import inference_precision
 from ..phantom.draws import SEEDS
 from ..study import LV_CAVITY, LV_MYOCARDIUM, RV
-from .cavity_labels import CavityLabels
+from .cavity_labels import UNKNOWN, CavityLabels
 from .learner import Learner
 from .rendered import segmenter_batch
 
@@ -32,11 +32,11 @@ class Segmenter(Learner):
         self.network = GFUNet()
 
     def training_losses(self, inputs: dict) -> Iterator[tuple[str, Tensor]]:
-        image, labels = inputs["image"], inputs["labels"]
+        image, labels, real = inputs["image"], inputs["labels"].long(), inputs["real"]
         logits = self.network(image[:, None].contiguous(memory_format=torch.channels_last))
-        loss = segmentation_loss(logits[: len(labels)], labels.long())
-        if "cavity" in inputs:
-            loss = loss + 0.5 * cavity_loss(logits[len(labels) :], inputs["cavity"])
+        loss = segmentation_loss(logits, labels)
+        if real:  # of every real slice the cavity is known, and what is not cavity
+            loss = loss + 0.5 * cavity_loss(logits[-real:], labels[-real:] == LV_CAVITY)
         yield "network", loss
 
     def save(self, folder: Path, metadata: dict) -> None:
@@ -61,9 +61,9 @@ class SegmenterValidation:
         names = {"rv": RV, "myo": LV_MYOCARDIUM, "cavity": LV_CAVITY}
         row = {f"dice_{name}": hard_dice(found, self.labels, label) for name, label in names.items()}
         if self.held is not None:
-            crops, cavity = self.held.crops(96, torch.Generator().manual_seed(5))
+            crops, labels = self.held.crops(96, torch.Generator().manual_seed(5))
             found = self._predict(learner.network, crops / 255)
-            row["dice_real_cavity"] = hard_dice(found, cavity * LV_CAVITY, LV_CAVITY)
+            row["dice_real_cavity"] = hard_dice(found, labels, LV_CAVITY)
         return row
 
     @torch.no_grad()
@@ -76,13 +76,14 @@ class SegmenterValidation:
 def segmentation_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """0.8 · cross entropy + 1.2 · soft Dice without background (Li et al. 2023).
 
-    logits (B, 4, H, W), labels (B, H, W). Dice is pooled over the batch, so that a slice without a
-    structure counts by its false positives.
+    logits (B, 4, H, W), labels (B, H, W), of which UNKNOWN counts nowhere. Dice is pooled over the batch,
+    so that a slice without a structure counts by its false positives.
     """
     logits = logits.float()
-    entropy = F.cross_entropy(logits, labels)
-    p = logits.softmax(1)[:, 1:]
-    truth = F.one_hot(labels, 4).permute(0, 3, 1, 2)[:, 1:].float()
+    known = (labels != UNKNOWN)[:, None]
+    entropy = F.cross_entropy(logits, labels, ignore_index=UNKNOWN)
+    p = logits.softmax(1)[:, 1:] * known
+    truth = F.one_hot(torch.where(known[:, 0], labels, 0), 4).permute(0, 3, 1, 2)[:, 1:].float()
     overlap = (p * truth).sum((0, 2, 3))
     dice = (2 * overlap + 1e-5) / (p.sum((0, 2, 3)) + truth.sum((0, 2, 3)) + 1e-5)
     return 0.8 * entropy + 1.2 * (1 - dice.mean())

@@ -10,9 +10,10 @@ import torch
 
 from ..anatomy.intensity import standardise
 from ..engine.gf_unet import GFUNet
+from .appearance import randomised
 from .cavity_labels import CavityLabels
 from .data import TrainingData
-from .rendered import ROI_PIXEL_MM, engine_batch, engine_inputs, flip_and_turn, random_gamma, segmenter_batch
+from .rendered import ROI_PIXEL_MM, engine_batch, engine_inputs, flip_and_turn, segmenter_batch
 from .replay import Pool, Renderer
 from .segmented import predicted_masks
 
@@ -98,29 +99,35 @@ class RenderedPairs(RenderedData):
 class RenderedImages(RenderedData):
     """Short-axis images and T1 maps of digital hearts anywhere in the field, with their labels.
 
-    cavity_labels  .npz of real slices of which only the LV cavity is known (CavityLabels), one for
-                   every two rendered; None uses none
+    cavity_labels  .npz of real slices of which only the LV cavity is known (CavityLabels), as many as
+                   hearts; None uses none
+    teacher        completes these labels (CavityLabels.complete); None leaves the rest unknown
 
-    A batch is image (B + B/2, H, W) standardised, the real ones last, labels (B, H, W) and, where
-    there are real ones, cavity (B/2, H, W) bool.
+    A batch is image (N, H, W) standardised, labels (N, H, W) with UNKNOWN among them, and real, how many
+    of the N are real: the last ones.
     """
 
     VIEWS = 4  # a batch of 16 hearts is 32 images or more
 
-    def __init__(self, cavity_labels: Path | None, batch_size: int, seed: int, workers: int):
+    def __init__(
+        self, cavity_labels: Path | None, teacher: GFUNet | None, batch_size: int, seed: int, workers: int
+    ):
         super().__init__(segmenter_batch, batch_size, seed, workers)
         self._real = CavityLabels(cavity_labels, held_back=False) if cavity_labels else None
+        if self._real is not None and teacher is not None:
+            self._real.complete(teacher)
         real = " and Sunnybrook LV cavity labels" if self._real else " only"
         self.origin = "digital phantoms" + real
 
     def batches(self) -> Iterator[dict]:
         for hearts, generator in self.drawn():
-            image = hearts["image"].float()
-            top = torch.quantile(image.flatten(1), 0.98, dim=1).clamp_min(1e-3)[:, None, None]
-            batch = {"image": standardise(random_gamma(image / top, generator)), "labels": hearts["labels"]}
+            image, labels, real = hearts["image"].float(), hearts["labels"], 0
             if self._real is not None:
                 on_cpu = torch.Generator().manual_seed(generator.initial_seed() + 1)
-                crops, batch["cavity"] = self._real.crops(self.own_size // 2, on_cpu)
-                crops = standardise(random_gamma(crops.to(self.device) / 255, generator))
-                batch["image"] = torch.cat([batch["image"], crops])
-            yield batch
+                real = self.own_size
+                crops, known = self._real.crops(real, on_cpu, deformed=True)
+                image = torch.cat([image, crops.to(self.device)])
+                labels = torch.cat([labels, known.to(self.device)])
+            top = torch.quantile(image.flatten(1), 0.98, dim=1).clamp_min(1e-3)[:, None, None]
+            image = image / top
+            yield {"image": standardise(randomised(image, generator)), "labels": labels, "real": real}

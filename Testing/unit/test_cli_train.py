@@ -20,6 +20,7 @@ from T1DiffLogic.training import methods, t1diff
         (["t1diff", "--start", "X", "--resume"], "--start"),
         (["t1diff", "--preset", "paper"], "--preset"),
         (["segmenter", "DATASET"], "leave out DATASET"),
+        (["segmenter", "--teacher", "X"], "--cavity-labels"),
         (["segmenter", "--size", "small"], "one size"),
         (["synthesis", "--cavity-labels", "X"], "--cavity-labels"),
         (["pix2pix", "DATASET", "--segmenter", "X"], "--segmenter"),

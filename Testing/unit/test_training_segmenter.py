@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from T1DiffLogic.training.cavity_labels import subject_of
+from T1DiffLogic.training.cavity_labels import UNKNOWN, subject_of
 from T1DiffLogic.training.segmenter import cavity_loss, segmentation_loss
 
 
@@ -30,6 +30,19 @@ def test_segmentation_loss_is_that_of_its_formula():
     dice = [(2 * p[k][truth == k].sum() + 1e-5) / (p[k].sum() + (truth == k).sum() + 1e-5) for k in (1, 2, 3)]
     expected = 0.8 * entropy + 1.2 * (1 - np.mean(dice))
     assert segmentation_loss(logits, labels).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_unknown_pixels_teach_nothing():
+    labels = ring()
+    partly = labels.clone()
+    partly[:, :, 24:] = UNKNOWN
+    logits = torch.randn(1, 4, 48, 48, generator=torch.Generator().manual_seed(1), requires_grad=True)
+    segmentation_loss(logits, partly).backward()
+    assert (logits.grad[..., 24:] == 0).all() and (logits.grad[..., :24] != 0).any()
+    half = logits.detach()[..., :24]
+    assert segmentation_loss(logits, partly).item() == pytest.approx(
+        segmentation_loss(half, labels[..., :24]).item(), rel=1e-5
+    )
 
 
 def test_cavity_labels_say_nothing_of_the_other_classes():
