@@ -59,7 +59,7 @@ class Launcher:
             if hung or (kill_at_cpu_s is not None and not killed and seen >= kill_at_cpu_s):
                 killed = True
                 _kill(pid, signal.SIGKILL if hung else with_signal)
-            time.sleep(0.01)
+            time.sleep(0.2 if kill_at_cpu_s is None else 0.03)
         code = json.loads(self._process.stdout.readline())["code"]
         if killed and with_signal == signal.SIGKILL:
             # the children of a killed process are of its group; nothing may write on
@@ -87,12 +87,14 @@ def _gone(pid: int) -> bool:
 
 
 def _cpu_s(pid: int) -> float:
-    """CPU seconds of the process and of the children that it has waited for."""
+    """CPU seconds of the process and of its children, of those that live and those that it has waited for."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     except OSError:
         return 0.0
-    return sum(int(f) for f in fields[11:15]) / os.sysconf("SC_CLK_TCK")
+    own = sum(int(f) for f in fields[11:15]) / os.sysconf("SC_CLK_TCK")
+    return own + sum(_cpu_s(int(child)) for child in children)
 
 
 def _child(order: dict) -> None:
