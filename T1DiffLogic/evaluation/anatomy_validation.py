@@ -13,7 +13,7 @@ import argparse
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -51,8 +51,8 @@ PLANTED: dict[str, tuple[str, Callable]] = {
 """Faults that move whole frames, so that their contours move with them, and the flag that tells each."""
 
 
-def whole_study(patient: DigitalPatient, segmenter: Segmenter) -> tuple[list[dict], ...]:
-    """Rows of studies.csv (one), slices.csv, flags.csv and planted.csv of one digital patient."""
+def whole_study(patient: DigitalPatient, segmenter: Segmenter) -> dict[str, list[dict]]:
+    """Rows of studies.csv (one), slices.csv, flags.csv and planted.csv of one digital patient, by table."""
     cine, name = patient.cine, f"digital {patient.seed}"
     start = time.perf_counter()
     soft = segmenter.segment_cine(cine)
@@ -67,7 +67,12 @@ def whole_study(patient: DigitalPatient, segmenter: Segmenter) -> tuple[list[dic
         for s, (level, score, own) in enumerate(zip(anatomy.levels, anatomy.quality, anatomy.flags))
         for flag in own or ("",)
     ]
-    return [_study_row(patient, anatomy, seconds)], slices, flags, _planted(patient, soft, anatomy)
+    return {
+        "studies": [_study_row(patient, anatomy, seconds)],
+        "slices": slices,
+        "flags": flags,
+        "planted": _planted(patient, soft, anatomy),
+    }
 
 
 def _study_row(patient: DigitalPatient, anatomy: StudyAnatomy, seconds: float) -> dict:
@@ -109,21 +114,7 @@ def _planted(patient: DigitalPatient, soft: np.ndarray, anatomy: StudyAnatomy) -
 
 def summary(studies: list[dict], slices: list[dict], flags: list[dict], planted: list[dict]) -> dict:
     """The figures of summary.json from the rows of the four tables."""
-    figures: dict = {"studies": len(studies), "volumes": {}}
-    for kind in ("", "_drawn"):
-        for name in VOLUMES:
-            errors = [100 * (r[name + kind] / r[f"{name}_true"] - 1) for r in studies]
-            figures["volumes"][f"{name}{kind}_error_percent"] = _spread(errors)
-        points = [r[f"ef_percent{kind}"] - r["ef_percent_true"] for r in studies]
-        figures["volumes"][f"ef{kind}_error_points"] = _spread(points)
-    for moment in ("ed", "es"):
-        errors = [r[f"{moment}_error"] for r in studies]
-        figures[f"{moment}_within_1"] = float(np.mean([e <= 1 for e in errors]))
-        figures[f"{moment}_error_largest"] = int(max(errors))
-    for name in [n for n in studies[0] if n.startswith("dice")]:
-        figures[name] = float(np.mean([r[name] for r in studies]))
-    scaled = [r["seconds"] * STUDY_IMAGES / (r["slices"] * r["phases"]) for r in studies]
-    figures["seconds_of_10_slices_25_phases"] = float(np.median(scaled))
+    figures: dict = {"studies": len(studies), **(_of_studies(studies) if studies else {})}
     figures["score"] = {
         "digital, myocardium": _auc(slices, "digital", "dice_myocardium"),
         "digital, cavity": _auc(slices, "digital", "dice_cavity"),
@@ -147,6 +138,25 @@ def summary(studies: list[dict], slices: list[dict], flags: list[dict], planted:
     return figures
 
 
+def _of_studies(studies: list[dict]) -> dict:
+    """Volumes, phases, Dice and time of whole studies."""
+    figures: dict = {"volumes": {}}
+    for kind in ("", "_drawn"):
+        for name in VOLUMES:
+            errors = [100 * (r[name + kind] / r[f"{name}_true"] - 1) for r in studies]
+            figures["volumes"][f"{name}{kind}_error_percent"] = _spread(errors)
+        points = [r[f"ef_percent{kind}"] - r["ef_percent_true"] for r in studies]
+        figures["volumes"][f"ef{kind}_error_points"] = _spread(points)
+    for moment in ("ed", "es"):
+        errors = [r[f"{moment}_error"] for r in studies]
+        figures[f"{moment}_within_1"] = float(np.mean([e <= 1 for e in errors]))
+        figures[f"{moment}_error_largest"] = int(max(errors))
+    for name in [n for n in studies[0] if n.startswith("dice")]:
+        figures[name] = float(np.mean([r[name] for r in studies]))
+    scaled = [r["seconds"] * STUDY_IMAGES / (r["slices"] * r["phases"]) for r in studies]
+    return figures | {"seconds_of_10_slices_25_phases": float(np.median(scaled))}
+
+
 def _auc(slices: list[dict], kind: str, measure: str) -> dict | None:
     """AUC of the score against a low Dice with its interval over studies, and what no score could tell.
 
@@ -161,6 +171,7 @@ def _auc(slices: list[dict], kind: str, measure: str) -> dict | None:
     low = score < quality.MIN_SCORE
     return {
         **clustered_auc(-score, bad, [r["study"] for r in seen]),
+        "mean_dice": float(np.mean([r[measure] for r in rows])),
         "missed": len(rows) - len(seen),
         "caught": float(low[bad].mean()) if bad.any() else None,
         "false_alarms": float(low[~bad].mean()) if not bad.all() else None,
@@ -195,31 +206,32 @@ def main() -> None:
     arguments = parser.parse_args()
     out = arguments.output
     out.mkdir(parents=True, exist_ok=True)
-    tables: tuple[list, ...] = ([], [], [], [])
+    tables: dict[str, list[dict]] = {name: [] for name in ("studies", "slices", "flags", "planted")}
     try:
         segmenter = Segmenter.load(arguments.model)
-        for index in range(arguments.n):
-            patient = digital_patient(patient_seed("validation", index))
-            for table, rows in zip(tables, whole_study(patient, segmenter)):
-                table += rows
-            print(f"study {index + 1}/{arguments.n}: {tables[0][-1]['seconds']:.1f} s", flush=True)
-        seeds = [patient_seed("validation", HARDER_FROM + k) for k in range(arguments.harder)]
-        parts = [digital_rows(seeds, segmenter)]
-        if arguments.cavity_labels:
-            labels = arguments.cavity_labels
-            parts += [real_rows(labels, segmenter, held_back=True, degraded=d) for d in (False, True)]
-        for part in parts:
-            for rows in part:
-                tables[1].extend(rows)
-                print(f"{len(tables[1])} slices", flush=True)
+        for part in _parts(arguments, segmenter):
+            for name, rows in part.items():
+                tables[name] += rows
+                replace(out / f"{name}.csv", tables[name])
+            print(f"{len(tables['studies'])} whole studies, {len(tables['slices'])} slices", flush=True)
     except StudyError as error:
         raise SystemExit(str(error)) from error
-    for name, table in zip(("studies", "slices", "flags", "planted"), tables):
-        replace(out / f"{name}.csv", table)
-    figures = {"segmenter": segmenter.provenance, **summary(*tables)}
+    figures = {"segmenter": segmenter.provenance, **summary(**tables)}
     text = json.dumps(_rounded(figures), indent=2)
     (out / "summary.json").write_text(text + "\n", encoding="utf-8")
     print(text)
+
+
+def _parts(arguments, segmenter: Segmenter) -> Iterator[dict[str, list[dict]]]:
+    """New rows by table, study by study."""
+    for worse in (False, True) if arguments.cavity_labels else ():
+        for rows in real_rows(arguments.cavity_labels, segmenter, held_back=True, degraded=worse):
+            yield {"slices": rows}
+    seeds = [patient_seed("validation", HARDER_FROM + k) for k in range(arguments.harder)]
+    for rows in digital_rows(seeds, segmenter):
+        yield {"slices": rows}
+    for index in range(arguments.n):
+        yield whole_study(digital_patient(patient_seed("validation", index)), segmenter)
 
 
 def _rounded(value):

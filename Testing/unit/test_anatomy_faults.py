@@ -82,6 +82,9 @@ def test_a_breath_hold_that_moved_a_slice(stack):
     told_mm = int(sentence.split(" mm")[0].rsplit(" ")[-1])
     assert sentence.startswith("shifted by") and abs(told_mm - 11) <= 2
     assert told(degraded.slice_shifted(stack, MID, 3.0)) == {}
+    end = next(s for s, level in enumerate(anatomy_of(stack).levels) if level is not None)
+    assert told(degraded.slice_shifted(stack, end, 8.0)) == {}, "where a line is only carried on"
+    assert end in told(degraded.slice_shifted(stack, end, 20.0))
 
 
 def test_poor_contrast(stack):
