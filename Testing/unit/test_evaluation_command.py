@@ -1,9 +1,18 @@
 """`t1diff evaluate` as a command: usage, and what it writes of itself."""
 
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from T1DiffLogic.cli import build_parser, main
 from T1DiffLogic.commands.evaluate import _command
+from T1DiffLogic.dataset import phantom_cohort
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_help_names_the_parts(capsys):
@@ -45,3 +54,35 @@ def test_the_published_command_names_no_place_of_a_machine():
         "t1diff evaluate cohort -o study --methods t1diff=t1diff pgan=pgan --split test --samples 8 --seed 0 "
         "--most-steps 50 --vendor-shift vendor"
     )
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_study_asks_for_what_the_commands_take(capsys):
+    """Every command line of the recipe, variables filled in, through the commands' own parsers."""
+    shown = subprocess.run(
+        ["make", "-n", "study", f"PYTHON={sys.executable}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.replace("\\\n", " ")
+    asked = re.findall(r"-m (T1DiffLogic\S*) ([^|;\n]*)", shown)
+    trained = []
+    for module, words in asked:
+        if module == "T1DiffLogic.dataset.phantom_cohort":
+            with pytest.raises(SystemExit):
+                phantom_cohort.main(["--help"])
+            known = set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", capsys.readouterr().out))
+            assert set(re.findall(r"(?<!\S)--?[a-z][\w-]*", words)) <= known, words
+        elif words.startswith("train"):
+            loop = re.search(r"for method in ([^;]*);", shown).group(1).split()
+            for method in loop:
+                args = build_parser().parse_args(words.replace("$method", method).split())
+                trained.append(str(args.output))
+        else:
+            args = build_parser().parse_args(words.split())
+            models = {name: str(folder) for name, folder in args.methods}
+    assert len(asked) == 4
+    assert set(trained) <= set(models.values())
+    assert next(iter(models)) == "t1diff"
+    assert all((ROOT / folder / "config.json").is_file() for folder in set(models.values()) - set(trained))
