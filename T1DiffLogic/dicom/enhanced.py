@@ -28,7 +28,10 @@ def frames_of(listing: Listing) -> list[Frame]:
             frames.append(make_frame(image, Attributes(image.header)))
             continue
         try:
-            frames += _enhanced_frames(image)
+            own = _enhanced_frames(image)
+            if not own:
+                raise ValueError("no groups")
+            frames += own
         # sequences are parsed on access; what is wrong in them shows here, in any way
         except Exception:
             damage = image.damage or "has functional groups (5200,9229/9230) that cannot be read"

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from ..errors import StudyError
 from .files import ImageFile
 from .frames import Frame
+from .identifiers import text_of
 from .reading import pixels_of
 
 
@@ -57,11 +58,12 @@ def read_images(frames) -> np.ndarray:
 def _decode(file: ImageFile) -> np.ndarray:
     try:
         dataset = pixels_of(file.path)
-        if "TransferSyntaxUID" not in dataset.file_meta:
+        # a damaged file may give it as any text
+        syntax = UID(text_of(dataset.file_meta, "TransferSyntaxUID"))
+        if not syntax:
             is_implicit = dataset.original_encoding[0]
-            guess = ImplicitVRLittleEndian if is_implicit else ExplicitVRLittleEndian
-            dataset.file_meta.TransferSyntaxUID = guess
-        syntax = dataset.file_meta.TransferSyntaxUID
+            syntax = ImplicitVRLittleEndian if is_implicit else ExplicitVRLittleEndian
+        dataset.file_meta.TransferSyntaxUID = syntax
         return dataset.pixel_array
     # Decoders raise whatever they like on damaged or foreign data.
     except Exception as error:

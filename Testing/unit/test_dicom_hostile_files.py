@@ -13,7 +13,7 @@ import pytest
 from dicom_cases import edit, smooth_cine
 from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
-from T1DiffLogic import StudyError, load_cine
+from T1DiffLogic import StudyError, load_cine, load_t1_map
 from T1DiffLogic.batch.cohort import find_studies
 from T1DiffLogic.dicom.files import find_images
 from T1DiffLogic.dicom.pixels import stored_values
@@ -93,6 +93,27 @@ def test_plain_pixels_that_claim_to_be_compressed_are_one_sentence(tmp_path):
         )
     with pytest.raises(StudyError, match="is compressed"):
         load_cine(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "old, new", [(b"\x02\0\x10\0UI", b"\x02\0\x10\0LO"), (b"10008.1.2.1\0", b"10008.9\xff\xfe\xfd\xfc\0")]
+)
+def test_a_transfer_syntax_that_is_no_uid_is_a_study_or_one_sentence(folder, old, new):
+    change_bytes(folder, old, new)
+    try:
+        assert load_cine(folder).n_phases == 3
+    except StudyError as error:
+        assert "7FE0,0010" in str(error)
+
+
+@pytest.mark.parametrize("reader", [load_cine, load_t1_map])
+def test_an_object_without_a_frame_is_one_sentence(folder, reader):
+    edit(
+        [next(folder.iterdir())],
+        lambda dataset, number: setattr(dataset, "PerFrameFunctionalGroupsSequence", []),
+    )
+    with pytest.raises(StudyError, match=r"\(5200,9229/9230\)"):
+        reader(folder)
 
 
 def change_bytes(folder, old: bytes, new: bytes):
@@ -181,10 +202,10 @@ def test_a_slice_of_impossible_thickness_is_refused(tmp_path, thickness):
 
 def test_times_that_no_heart_takes_do_not_count(tmp_path):
     paths = write_cine(smooth_cine(), tmp_path, "ge", extras=False)
-    edit(paths[7:8], lambda dataset, number: setattr(dataset, "TriggerTime", 1e9))
+    edit(paths[15:16], lambda dataset, number: setattr(dataset, "TriggerTime", 1e9))
     cine = load_cine(tmp_path)
     assert np.ptp(cine.trigger_ms, axis=1).max() < 3000
-    assert any("slices 0" in note and "0018,1060" in note for note in cine.source.notes)
+    assert any("slices 1 " in note and "0018,1060" in note for note in cine.source.notes)
 
 
 def test_a_rate_and_a_field_that_cannot_be_count_as_unknown(tmp_path):
