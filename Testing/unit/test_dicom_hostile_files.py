@@ -205,7 +205,7 @@ def test_times_that_no_heart_takes_do_not_count(tmp_path):
     edit(paths[15:16], lambda dataset, number: setattr(dataset, "TriggerTime", 1e9))
     cine = load_cine(tmp_path)
     assert np.ptp(cine.trigger_ms, axis=1).max() < 3000
-    assert any("slices 1 " in note and "0018,1060" in note for note in cine.source.notes)
+    assert any("Slices " in note and "0018,1060" in note for note in cine.source.notes)
 
 
 def test_a_rate_and_a_field_that_cannot_be_count_as_unknown(tmp_path):
