@@ -25,8 +25,8 @@ wall       the same of the LV myocardium
 neighbour  overlap (Dice) of the LV with that of the next slice that fits better
 """
 
-WEIGHTS = (1.27, 0.60, 0.70)
-INTERCEPT = -5.72
+WEIGHTS = (0.945, 0.479, 0.741)
+INTERCEPT = -4.287
 
 MIN_SCORE = 0.5
 """Below, a slice is flagged. In the fit failures and successes weigh the same, so that a slice is as like
