@@ -61,7 +61,10 @@ def train_method(
         net = checkpoint.load(segmenter, "gf_unet").to(device) if segmenter else None
         data = RenderedPairs(method.cine_phases, net, batch_size, options.seed, workers)
         validation = partial(Validation.rendered, method.cine_phases, net, device)
-    train(method, data, validation, out, options, {"pixel_mm": data.pixel_mm, "size": size}, say, progress)
+    metadata = {"pixel_mm": data.pixel_mm, "size": size}
+    if start is not None:
+        metadata["started_from"] = checkpoint.read_config(start)["weights_sha256"]
+    train(method, data, validation, out, options, metadata, say, progress)
 
 
 def train_segmenter(
@@ -92,7 +95,9 @@ def train_segmenter(
     completing = checkpoint.load(teacher, "gf_unet").eval() if teacher else None
     data = RenderedImages(cavity_labels, completing, batch_size, options.seed, workers)
     validation = partial(SegmenterValidation, cavity_labels, torch.device(options.device))
-    train(learner, data, validation, out, options, None, say, progress)
+    told = {"started_from": start, "teacher": teacher}
+    metadata = {k: checkpoint.read_config(v)["weights_sha256"] for k, v in told.items() if v is not None}
+    train(learner, data, validation, out, options, metadata, say, progress)
 
 
 def _start_from(learner: Learner, architecture: dict, folder: Path) -> None:
