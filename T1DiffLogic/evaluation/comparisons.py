@@ -171,7 +171,7 @@ def aims(study: Study, comparisons: list[Comparison]) -> list[tuple[str, bool | 
         f"{ahead} of {len(wanted)} comparisons with {len(rivals)} of 6 rivals",
     ))  # fmt: skip
     regression = next((m for m in study.methods if study.kind(m) == "regression"), None)
-    if regression is not None:
+    if regression is not None and regression != ours:
         c = by[regression, "wall_rmse_ms"]
         if c.difference is not None:
             rows.append((

@@ -119,6 +119,9 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(dataset, model, out, tmp_p
     whole = half.read_text()
     # a kill between the segments of a pass and the patient's rows
     half.write_text(whole + whole.splitlines()[1].replace("test-0", "test-1") + "\n")
+    # and one between the rows of two numbers of samples
+    patients = tmp_path / "data" / "steps_patients.csv"
+    patients.write_text("\n".join(patients.read_text().splitlines()[:-1]) + "\n")
     study(dataset, model, tmp_path, evaluations=(1,)).run()
     study(dataset, model, tmp_path).run()
 

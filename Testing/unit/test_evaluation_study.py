@@ -253,3 +253,10 @@ def test_rows_of_unfinished_work_are_dropped_on_opening(tmp_path):
     assert again.done == {key} and [r["patient"] for r in rows(tmp_path / "patients.csv")] == ["a"]
     again.forget("m")
     assert not again.done and not (tmp_path / "slices.csv").exists()
+
+
+def test_a_regression_that_is_the_reference_is_not_compared_with_itself(study):
+    measured = Study(study / "data")
+    measured.run["methods"]["ours"]["kind"] = "regression"
+    aims = comparisons.aims(measured, comparisons.compare(measured))
+    assert aims and not any("regression" in aim for aim, _, _ in aims)
