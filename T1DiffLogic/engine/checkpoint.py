@@ -109,8 +109,8 @@ def read_config(folder: str | Path, kind: str | None = None) -> dict:
         raise StudyError(f"{path} cannot be read as JSON; copy the model folder again.") from error
     if (
         not isinstance(config, dict)
-        or not re.fullmatch(r"\w{1,40}", str(config.get("kind")))
-        or not re.fullmatch(r"[0-9a-f]{64}", str(config.get("weights_sha256")))
+        or not _is_text(r"\w{1,40}", config.get("kind"))
+        or not _is_text(r"[0-9a-f]{64}", config.get("weights_sha256"))
         or not isinstance(config.get("metadata", {}), dict)
     ):
         raise StudyError(f"{path} does not describe a T1Diff model; name a folder written by `t1diff train`.")
@@ -175,6 +175,10 @@ def fill(network: nn.Module, folder: str | Path, config: dict) -> nn.Module:
     if not all(value.isfinite().all() for value in state.values()):
         raise StudyError(f"{path} holds weights that are not finite; train the model again.")
     return network
+
+
+def _is_text(pattern: str, value) -> bool:
+    return isinstance(value, str) and re.fullmatch(pattern, value) is not None
 
 
 def _weights_path(network: nn.Module, folder: str | Path) -> Path:

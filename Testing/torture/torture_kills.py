@@ -122,6 +122,7 @@ def test_a_kill_at_any_moment_leaves_nothing_half_written(
         if all((output / name / "result.json").exists() for name in folders):
             completed += 1
             shutil.rmtree(output / rng.choice(folders))
+    assert not wrong, wrong
     ended = launcher.run(argv, tmp_path / "log")
     assert ended.code == 0, ended.said
     for name in folders:
@@ -133,4 +134,3 @@ def test_a_kill_at_any_moment_leaves_nothing_half_written(
         assert summary.count(",ok,") == len(folders), summary
     count(f"{how}: {kills} signals, {tally['killed']} ended by one, {tally['ended before']} done before it; "
           f"completed in between {completed} times; maps of the last run the same bytes")  # fmt: skip
-    assert not wrong, wrong

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from base_studies import base_study
 
+from T1DiffLogic.anatomy.normalisation import FEATURES
+
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 MEMORY_BYTES = 2 * 2**30
 RANDOM_AT_FULL_SCALE = 60
@@ -153,7 +155,7 @@ CORRUPTIONS = {
     "pixel is zero": _config(metadata__pixel_mm=0),
     "pixel is a text": _config(metadata__pixel_mm="wide"),
     "intensity is a number": _config(metadata__intensity=3),
-    "intensity lacks its mean": _config(metadata__intensity={"features": []}),
+    "intensity lacks its mean": _config(metadata__intensity={"features": list(FEATURES)}),
     "huge size": _config(architecture__size=16 * HUGE),
     "size beyond memory": _config(architecture__size=100_000 * 16),
     "huge timesteps": _config(architecture__timesteps=HUGE * HUGE),

@@ -15,6 +15,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, RLELos
 
 from T1DiffLogic import StudyError, load_cine, load_t1_map
 from T1DiffLogic.batch.cohort import find_studies
+from T1DiffLogic.dicom import reading
 from T1DiffLogic.dicom.files import find_images
 from T1DiffLogic.dicom.pixels import stored_values
 from T1DiffLogic.phantom.dicom_writer import write_cine
@@ -39,13 +40,14 @@ def grown_by(action) -> int:
 
 
 @pytest.mark.parametrize("reader", READERS)
-def test_a_file_without_end_is_given_up(folder, reader):
+def test_a_file_without_end_is_given_up(folder, reader, monkeypatch):
+    monkeypatch.setattr(reading, "MAX_READS", 100_000)
     with open(folder / "zeros.dcm", "wb") as file:
         file.write(PART_10 + SYNTAX)
         file.truncate(8 * 2**30)
     start = time.process_time()
     READERS[reader](folder)
-    assert time.process_time() - start < 20
+    assert time.process_time() - start < 10
 
 
 @pytest.mark.parametrize("reader", READERS)

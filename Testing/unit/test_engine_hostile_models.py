@@ -77,6 +77,8 @@ def test_files_of_a_terabyte_are_not_read(folder, name, said):
         {"kind": "t1diff\nforged"},
         {"kind": "x" * 5000},
         {"kind": ["t1diff"]},
+        {"kind": None},
+        {"weights_sha256": None},
         {"metadata": []},
         {"weights_sha256": 5},
     ],
