@@ -6,9 +6,11 @@ Nothing heavy is imported here or in commands/ at file scope, so that `t1diff --
 
 from __future__ import annotations
 
+import _thread
 import argparse
 import signal
 import sys
+import threading
 import traceback
 import warnings
 
@@ -81,10 +83,29 @@ def entry() -> None:
     for stream in (sys.stdout, sys.stderr):
         # a terminal without Unicode gets question marks in place of an exception
         stream.reconfigure(errors="replace")
-    # Slicer and job schedulers stop a process with SIGTERM; it then cleans up as after Ctrl-C
+    heed_signals()
+    code = main()
+    # all is said and done: what is left to clean away needs no orderly stop, and no traceback
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    sys.exit(code)
+
+
+def heed_signals() -> None:
+    """SIGTERM, by which Slicer and job schedulers stop a process, is as Ctrl-C; neither is lost."""
     signal.signal(signal.SIGTERM, _interrupt)
-    sys.exit(main())
+    sys.unraisablehook = _not_lost
 
 
 def _interrupt(*_):
     raise KeyboardInterrupt
+
+
+def _not_lost(unraisable) -> None:
+    """Python drops what is raised in a destructor or weakref callback; a stop that falls there comes again."""
+    if issubclass(unraisable.exc_type, KeyboardInterrupt):
+        again = threading.Timer(0.05, _thread.interrupt_main)
+        again.daemon = True
+        again.start()
+    else:
+        sys.__unraisablehook__(unraisable)
