@@ -102,7 +102,7 @@ def _interrupt(*_):
 
 
 def _not_lost(unraisable) -> None:
-    """Python drops what is raised in a destructor or weakref callback; a stop that falls there comes again."""
+    """Python drops what is raised in destructors and weakref callbacks; a stop that fell there comes back."""
     if issubclass(unraisable.exc_type, KeyboardInterrupt):
         again = threading.Timer(0.05, _thread.interrupt_main)
         again.daemon = True
