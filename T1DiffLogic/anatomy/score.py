@@ -25,8 +25,8 @@ wall       the same of the LV myocardium
 neighbour  overlap (Dice) of the LV with that of the next slice that fits better
 """
 
-WEIGHTS = (0.945, 0.479, 0.741)
-INTERCEPT = -4.287
+WEIGHTS = (1.023, 0.520, 0.496)
+INTERCEPT = -3.961
 
 MIN_SCORE = 0.5
 """Below, a slice is flagged. In the fit failures and successes weigh the same, so that a slice is as like
