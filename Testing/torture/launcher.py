@@ -16,6 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+"""As Dask gives its workers: sums over another number of threads are rounded otherwise."""
+
 WALL_S = 1800
 """Beyond this a process hangs, however busy the machine is."""
 
@@ -40,7 +43,9 @@ class Launcher:
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(Path(__file__).parent)])},
+            env=os.environ
+            | ONE_THREAD
+            | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(Path(__file__).parent)])},
         )
 
     def run(self, argv, log: Path, kill_at_cpu_s: float | None = None, with_signal=signal.SIGKILL,

@@ -9,7 +9,7 @@ import pytest
 from base_studies import FIRST, MARKS, PEOPLE, base_studies, marked
 from folder_mutations import KINDS, lay_out
 
-COMMANDS_AT_FULL_SCALE = {"synthesize": 60, "batch": 12, "synthesize a heart": 6}
+COMMANDS_AT_FULL_SCALE = {"synthesize": 60, "batch": 12, "synthesize a heart": 20}
 LIMITS = {"memory": 3 * 2**30, "cpu": 120}
 QUICK = ("--samples", "1", "--steps", "1", "--device", "cpu", "--progress", "none")
 

@@ -109,7 +109,7 @@ def test_a_kill_at_any_moment_leaves_nothing_half_written(
         workers = "0" if how == "batch" else "1"
         argv = ["batch", cohort, "-o", output, "--workers", workers, *QUICK]
         # a worker process imports everything anew before it works
-        longest = batch_s / 2 if workers == "0" else batch_s + START_S
+        longest = 1.1 * batch_s if workers == "0" else batch_s + START_S
         folders, reference = list(maps), maps
     tally, wrong, completed = {"killed": 0, "ended before": 0}, [], 0
     for _ in range(kills):
