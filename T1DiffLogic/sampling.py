@@ -75,17 +75,15 @@ def draw_samples(
     progress(0.0)
     for done, batch in enumerate(batches):
         index = torch.from_numpy(np.asarray(batch))
-        noise = [int(s) for s in batch], range(samples)
         with inference_precision(device):
             conditions = network.encode(
                 *(t[index].to(device) for t in (inputs.cine, inputs.soft_ed, inputs.soft_es))
             )
             maps = network.sample(
                 conditions,
-                network.initial_noise(seed, *noise),
+                network.noise(seed, [int(s) for s in batch], range(samples)),
                 steps=steps,
                 callback=lambda step, total, done=done: progress((done + step / total) / len(batches)),
-                step_noise=lambda step, noise=noise: network.initial_noise(seed, *noise, step=step),
             )
         drawn.append(maps.float().cpu().numpy())
     progress(1.0)

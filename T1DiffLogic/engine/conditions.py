@@ -70,11 +70,14 @@ class Conditions:
 
     c_mod, c_mor   feature pyramids at H/2, H/4, H/8
     mean           None, or (B,1,H,W) float32: the expected T1 map, normalised to [−1, 1]
+    wall           None, or (B,1,H,W) float32: probability of LV myocardium at ED, where the person's
+                   level is added to samples
     """
 
     c_mod: tuple[Tensor, Tensor, Tensor]
     c_mor: tuple[Tensor, Tensor, Tensor]
     mean: Tensor | None = None
+    wall: Tensor | None = None
 
     @property
     def batch(self) -> int:

@@ -110,4 +110,3 @@ def dpm_solver_pp_2m(
 
 
 SAMPLERS = {"ddpm": ddpm, "ddim": ddim, "dpm_solver_pp_2m": dpm_solver_pp_2m}
-STOCHASTIC = frozenset({"ddpm"})

@@ -7,7 +7,6 @@ so that milliseconds survive.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 
@@ -17,13 +16,14 @@ from torch import Tensor, nn
 
 from ..resources import resources_folder
 from .conditions import Conditions, MeanDecoder, MorphologyEncoder, morphology, muscle_window
-from .diffusion import PREDICTIONS, NoiseSchedule, keyed_noise
+from .diffusion import PREDICTIONS, SPACINGS, NoiseSchedule
 from .modality_encoder import ModalityEncoder
+from .noise import SampleNoise
 from .noise_estimator import SCALES, NoiseEstimator
-from .samplers import SAMPLERS, STOCHASTIC
+from .samplers import SAMPLERS
 
-ALL_SLICES = -1
-"""The slice number that keys the noise which all slices share."""
+SAMPLING = ("sampler", "sampler_steps", "samples", "spacing", "level_sd_ms", "centred")
+"""What of a configuration can change without another training."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class T1DiffConfig:
     mean_huber           its δ in units of residual_scale; a small one draws infarcts towards the rest
     mean_weight          weight of the mean loss beside the diffusion loss
     sampler, sampler_steps, samples, spacing   defaults of sampling
-    shared_noise         share of the variance of z_T that all slices of one sample have in common: what
-                         a person's slices share then varies between samples instead of averaging out
+    level_sd_ms          SD of what the samples are given beside the diffusion: one T1 more or less for all
+                         the myocardium of a person, which no cine tells and no slice alone can draw
     centred              of a residual model: an antithetic pair of samples lies evenly around the mean map,
                          which knows the mean better than any number of samples
     """
@@ -79,7 +79,7 @@ class T1DiffConfig:
     sampler_steps: int = 8
     samples: int = 8
     spacing: str = "trailing"
-    shared_noise: float = 0.0
+    level_sd_ms: float = 0.0
     centred: bool = True
 
     def __post_init__(self):
@@ -89,19 +89,20 @@ class T1DiffConfig:
             ("prediction", PREDICTIONS),
             ("loss_weighting", ("none", "min_snr")),
             ("sampler", tuple(SAMPLERS)),
+            ("spacing", SPACINGS),
         ):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} '{getattr(self, name)}' is not one of {', '.join(allowed)}")
         if self.prediction == "epsilon" and self.zero_terminal_snr:
             raise ValueError("ε prediction says nothing about z_0 at a zero terminal SNR; predict x0 or v")
-        if self.zero_terminal_snr and self.spacing != "trailing":
-            raise ValueError("a zero terminal SNR needs trailing timesteps")
-        if not 0 <= self.shared_noise <= 1:
-            raise ValueError(f"shared_noise {self.shared_noise} is no share of a variance, 0…1")
+        if self.zero_terminal_snr and self.spacing == "leading":
+            raise ValueError("a zero terminal SNR needs timesteps from the last one on: trailing or log_snr")
         if self.size % 16:
             raise ValueError(f"size {self.size} must be a multiple of 16")
         if not self.t1_low_ms < self.t1_high_ms:
             raise ValueError(f"T1 window {self.t1_low_ms}–{self.t1_high_ms} ms is empty")
+        if not 0 <= self.level_sd_ms <= self.t1_high_ms - self.t1_low_ms:
+            raise ValueError(f"level_sd_ms {self.level_sd_ms} is no SD within the T1 window")
 
     def to_dict(self) -> dict:
         """Plain JSON values."""
@@ -181,7 +182,8 @@ class T1Diff(nn.Module):
             frames = torch.cat([frames, muscle_window(cine, soft_ed)], dim=1)
         c_mod = self.modality(frames)
         c_mor = self.morphology(morphology(soft_ed, soft_es))
-        return Conditions(c_mod, c_mor, self.mean(c_mod, c_mor) if self.mean is not None else None)
+        mean = self.mean(c_mod, c_mor) if self.mean is not None else None
+        return Conditions(c_mod, c_mor, mean, soft_ed[:, 2:3].float())
 
     def mean_ms(self, conditions: Conditions) -> Tensor:
         """(B,H,W) ms: the regressed mean; ValueError in an arm without one."""
@@ -262,36 +264,34 @@ class T1Diff(nn.Module):
     def sample(
         self,
         conditions: Conditions,
-        noise: Tensor,
+        noise: SampleNoise,
         sampler: str | None = None,
         steps: int | None = None,
         callback: Callable[[int, int], None] | None = None,
-        step_noise: Callable[[int], Tensor] | None = None,
     ) -> Tensor:
         """K samples of every slice: (B,K,H,W) ms, clipped to the T1 window.
 
-        noise        (B,K,1,H,W) standard normal z_T in antithetic pairs, as `initial_noise` gives it; a
-                     last one without its partner is not centred
+        noise        of the slices that `conditions` are of, see `noise`; a last sample without its partner
+                     is not centred
         sampler      'ddpm', 'ddim' or 'dpm_solver_pp_2m'; None is the configuration's
         steps        evaluations of the noise estimator; None is the configuration's
         callback     called with (step, total) after each; what it raises passes through
-        step_noise   step number -> (B,K,1,H,W) noise, for 'ddpm', see `initial_noise`
         """
         config = self.config
         sampler = sampler or config.sampler
         steps = steps or config.sampler_steps
         if sampler not in SAMPLERS:
             raise ValueError(f"sampler '{sampler}' is not one of {', '.join(SAMPLERS)}")
-        if sampler in STOCHASTIC and step_noise is None:
-            raise ValueError(f"sampler '{sampler}' draws noise at every step; give it step_noise")
-        expected = (conditions.batch, noise.shape[1], 1, config.size, config.size)
-        if noise.shape != expected:
-            raise ValueError(f"noise must be (B,K,1,H,W) = {expected}, got {tuple(noise.shape)}")
-        device, samples = conditions.c_mod[0].device, noise.shape[1]
+        if (len(noise.slices), noise.size) != (conditions.batch, config.size):
+            raise ValueError(
+                f"noise must be of {conditions.batch} slices of {config.size} pixels, "
+                f"got {len(noise.slices)} of {noise.size}"
+            )
+        device, samples = conditions.c_mod[0].device, len(noise.samples)
         projected = self._repeat(self.estimator.project(conditions), samples)
 
-        def flat(draw: Tensor) -> Tensor:
-            return draw.flatten(0, 1).to(device)
+        def drawn(step: int) -> Tensor:
+            return noise.at(step).flatten(0, 1).to(device)
 
         def predict(z: Tensor, t: int) -> tuple[Tensor, Tensor]:
             index = torch.full((z.shape[0],), t, device=device)
@@ -302,38 +302,20 @@ class T1Diff(nn.Module):
             return x0, (z - alpha * x0) / sigma
 
         z_0 = SAMPLERS[sampler](
-            predict,
-            flat(noise),
-            self.schedule,
-            steps,
-            noise=None if step_noise is None else lambda i: flat(step_noise(i)),
-            callback=callback,
-            spacing=config.spacing,
-        ).unflatten(0, (-1, samples))
+            predict, drawn(0), self.schedule, steps, noise=drawn, callback=callback, spacing=config.spacing
+        ).unflatten(0, (-1, samples))[:, :, 0]
         if conditions.mean is not None:
             if config.centred:
                 paired = z_0[:, : samples // 2 * 2].unflatten(1, (-1, 2))
                 paired -= paired.mean(2, keepdim=True)
-            z_0 = conditions.mean[:, None] + config.residual_scale * z_0
-        return self.denormalise(z_0[:, :, 0])
+            z_0 = conditions.mean + config.residual_scale * z_0
+        maps = self.denormalise(z_0)
+        if config.level_sd_ms and conditions.wall is not None:
+            level = config.level_sd_ms * noise.levels().to(device)
+            maps = maps + level[:, None, None] * conditions.wall
+            maps = maps.clamp(config.t1_low_ms, config.t1_high_ms)
+        return maps
 
-    def initial_noise(
-        self, seed: int, slice_indices: Sequence[int], sample_indices: Sequence[int], step: int = 0
-    ) -> Tensor:
-        """(B,K,1,H,W) float32 on the CPU, each map keyed by its own (seed, slice, sample, step).
-
-        Samples come in antithetic pairs: an odd one starts from the negative of the even one before
-        it. Each is as good a draw as any, and what the sampler does linearly with the noise cancels
-        in their mean, which so needs fewer samples (Hammersley and Morton 1956). `shared_noise` of the
-        variance is keyed by (seed, ALL_SLICES, sample, step): the same in every slice.
-        """
-        shape, shared = (1, self.config.size, self.config.size), self.config.shared_noise
-
-        def draw(slice_index: int, sample: int) -> Tensor:
-            key = sample - sample % 2, step
-            noise = math.sqrt(1 - shared) * keyed_noise(shape, seed, slice_index, *key)
-            if shared:
-                noise += math.sqrt(shared) * keyed_noise(shape, seed, ALL_SLICES, *key)
-            return -noise if sample % 2 else noise
-
-        return torch.stack([torch.stack([draw(b, k) for k in sample_indices]) for b in slice_indices])
+    def noise(self, seed: int, slices: Sequence[int], samples: Sequence[int]) -> SampleNoise:
+        """What `sample` begins from, for the slices and the samples of these numbers."""
+        return SampleNoise(seed, slices, samples, self.config.size)

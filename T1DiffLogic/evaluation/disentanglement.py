@@ -45,14 +45,12 @@ def exchanged(method: TrainedMethod, one: Case, other: Case, samples: int, seed:
             for mor in "AB":
                 c_mod, c_mor = own[mod].c_mod, own[mor].c_mor
                 mean = None if network.mean is None else network.mean(c_mod, c_mor)
-                keys = one.slices, range(samples)
                 maps[mod, mor] = (
                     network.sample(
                         Conditions(c_mod, c_mor, mean),
-                        network.initial_noise(seed, *keys),
+                        network.noise(seed, one.slices, range(samples)),
                         method.sampler,
                         method.steps,
-                        step_noise=lambda step, keys=keys: network.initial_noise(seed, *keys, step=step),
                     )
                     .float()
                     .mean(dim=1)

@@ -176,9 +176,7 @@ class StepsStudy:
             append(self._folder / PATIENTS, rows)
 
     @torch.inference_mode()
-    def _maps(
-        self, inputs: dict, evaluations: int, samples: int, seed: int, slices: list[int]
-    ) -> np.ndarray:
+    def _maps(self, inputs: dict, evaluations: int, samples: int, seed: int, slices: list[int]) -> np.ndarray:
         """(S, K, H, W) ms of K samples, or the one mean map."""
         method = self._method
         if evaluations == MEAN_ALONE:

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from ..errors import StudyError
 
 WARM_UP = 200
-"""Updates over which the learning rate rises at the beginning of a stage."""
+"""Updates over which the learning rate rises at the beginning of a stage, but for …"""
+
+WARM_UP_SHARE = 0.05
+"""… a stage of few updates, in which it has risen after this share."""
 
 
 @dataclass(frozen=True)
@@ -76,5 +79,6 @@ def stage_of(stages: tuple[tuple[str, float], ...], share: float, present: str =
 
 
 def warm_up_and_cosine(share: float, updates: int) -> float:
-    """Factor of the peak learning rate: linear over WARM_UP updates, cosine to 2 % over the stage."""
-    return min(updates / WARM_UP, 1.0) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))
+    """Factor of the peak learning rate: a linear rise (see WARM_UP), a cosine to 2 % over the stage."""
+    rise = min(max(updates / WARM_UP, share / WARM_UP_SHARE), 1.0)
+    return rise * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))

@@ -108,6 +108,8 @@ class Conductor(Callback):
 
     def on_train_end(self, trainer, learner: Learner) -> None:
         if trainer.is_global_zero:
+            with self.ema.applied(learner):
+                learner.calibrate(self._validation)
             self.description = learner.describe(trainer.datamodule.batches())
 
     def _report(self, trainer, learner: Learner) -> None:

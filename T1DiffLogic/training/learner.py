@@ -69,6 +69,10 @@ class Learner(LightningModule):
         """What the model folder's metadata says of the data that was learned from, read from its batches."""
         return {}
 
+    def calibrate(self, validation) -> None:
+        """Set what is not learned by gradients but read off what the run validates with, when a run ends
+        and the network is the averaged one."""
+
     def save(self, folder: Path, metadata: dict) -> None:
         """Write the network as a model folder."""
         raise NotImplementedError

@@ -58,7 +58,7 @@ class Method(Learner):
     def predict_ms(self, inputs: dict, samples: int, seed: int, slices: Sequence[int]) -> Tensor:
         """(B,K,H,W) float32 ms of the B slices of `inputs`; K is `samples`, or 1 when deterministic.
 
-        slices  (B,) numbers that key the noise together with `seed` (engine.diffusion.keyed_noise), so
+        slices  (B,) numbers that key the noise together with `seed` (engine.noise.keyed_noise), so
                 that a slice's maps do not depend on the batch it comes in
         """
         raise NotImplementedError

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from ..engine import checkpoint
+from ..engine.t1diff import SAMPLING
 from ..errors import StudyError
 from ..progress import silent
 from .learner import Learner
@@ -102,7 +103,11 @@ def train_segmenter(
 
 def _start_from(learner: Learner, architecture: dict, folder: Path) -> None:
     config = checkpoint.read_config(folder)
-    if config["architecture"] != architecture:
+    if _trained(config["architecture"]) != _trained(architecture):
         raise StudyError(f"{folder} is not of the same method and size; name the folder that is, or none.")
     checkpoint.fill(learner.network, folder, config)
     learner.progress = dataclasses.replace(learner.progress, next_seed=LATER_SEEDS)
+
+
+def _trained(architecture: dict) -> dict:
+    return {k: v for k, v in architecture.items() if k not in SAMPLING}

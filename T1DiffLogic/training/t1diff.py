@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -12,9 +13,9 @@ from torch import Tensor, nn
 from ..anatomy.normalisation import FEATURES, intensity_distance, intensity_features
 from ..engine import checkpoint
 from ..engine.precision import inference_precision
-from ..engine.samplers import STOCHASTIC
 from ..engine.t1diff import T1Diff, T1DiffConfig
 from .method import Method
+from .validation import Validation
 
 MEAN_SHARE = 0.7
 """Share of the budget in which a residual model learns its mean alone. Diffusion learns a mean far
@@ -97,21 +98,11 @@ class T1DiffFast(Method):
 
     @torch.no_grad()
     def predict_ms(self, inputs: dict, samples: int, seed: int, slices: Sequence[int]) -> Tensor:
-        network, device = self.network, inputs["cine"].device
-        sampler = self.sampler or network.config.sampler
-
-        def step_noise(step: int) -> Tensor:
-            return network.initial_noise(seed, slices, range(samples), step)
-
-        with inference_precision(device):
+        network = self.network
+        with inference_precision(inputs["cine"].device):
             conditions = network.encode(self.frames(inputs), inputs["soft_ed"], inputs["soft_es"])
-            return network.sample(
-                conditions,
-                network.initial_noise(seed, slices, range(samples)),
-                sampler,
-                self.sampler_steps,
-                step_noise=step_noise if sampler in STOCHASTIC else None,
-            ).float()
+            noise = network.noise(seed, slices, range(samples))
+            return network.sample(conditions, noise, self.sampler, self.sampler_steps).float()
 
     @torch.no_grad()
     def validated_ms(self, inputs: dict, slices: Sequence[int]) -> dict[str, Tensor]:
@@ -123,6 +114,13 @@ class T1DiffFast(Method):
             return {"": mean, "mean": mean}
         sampled = self.predict_ms(inputs, 2, 0, slices).mean(1)
         return {"": sampled, "mean": mean, "sampled": sampled}
+
+    def calibrate(self, validation: Validation) -> None:
+        """What the samples lack of the spread of a slice's T1 as a whole becomes `level_sd_ms`."""
+        network = self.network
+        network.config = dataclasses.replace(network.config, level_sd_ms=0.0)
+        missing = validation.missing_level_sd_ms(self)
+        network.config = dataclasses.replace(network.config, level_sd_ms=round(missing, 1))
 
     def save(self, folder: Path, metadata: dict) -> None:
         checkpoint.save(self.network, folder, metadata | {"method": self.name})
@@ -143,6 +141,9 @@ class T1DiffPaper(T1DiffFast):
 
     def pixel_weight(self, inputs: dict) -> Tensor:
         return (inputs["weight"] > 0).float()  # Eq. 6 weighs every pixel alike
+
+    def calibrate(self, validation: Validation) -> None:
+        """Nothing: the published arm is what it draws."""
 
     @torch.no_grad()
     def validated_ms(self, inputs: dict, slices: Sequence[int]) -> dict[str, Tensor]:

@@ -18,6 +18,7 @@ from .rendered import engine_batch, engine_inputs, inner_wall, plain_inputs
 from .segmented import predicted_masks
 
 SLICES, AT_ONCE = 96, 16
+LEVEL_SAMPLES = 8
 
 
 @dataclass
@@ -64,6 +65,27 @@ class Validation:
             figures = self.figures(torch.cat([p[name] for p in parts]))
             row |= {f"{name}_{key}" if name else key: value for key, value in figures.items()}
         return row
+
+    def missing_level_sd_ms(self, method: Method) -> float:
+        """SD in ms of what a slice's inner wall as a whole is off, beyond what samples tell of it.
+
+        A slice's level is the mean of its inner wall. Its error is that of the mean of LEVEL_SAMPLES
+        samples; their own spread about it, drawn in antithetic pairs around their mean, is what they
+        know of the error. 0 when they know all of it.
+        """
+        off, told = [], []
+        for start in range(0, len(self.labels), AT_ONCE):
+            part = {k: v[start : start + AT_ONCE] for k, v in self.inputs.items()}
+            maps = method.predict_ms(part, LEVEL_SAMPLES, 0, range(start, start + len(part["cine"])))
+            truth = part["t1_ms"]
+            wall = (inner_wall(self.labels[start : start + AT_ONCE])[:, None] & (truth > 0)).float()
+            count = wall.sum((2, 3))
+            there = count[:, 0] > 0
+            level, true = ((wall * m).sum((2, 3))[there] / count[there] for m in (maps, truth))
+            mean = level.mean(1, keepdim=True)
+            off.append((mean - true).square()[:, 0])
+            told.append((level - mean).square().mean(1))
+        return float((torch.cat(off).mean() - torch.cat(told).mean()).clamp_min(0).sqrt())
 
     def figures(self, maps_ms: Tensor) -> dict[str, float]:
         """The two figures of maps (N, H, W)."""

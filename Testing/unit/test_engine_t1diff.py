@@ -62,8 +62,7 @@ def drawn(model, conditions, seed=3, slices=None, samples=2, **options):
     slices = range(conditions.batch) if slices is None else slices
     return model.sample(
         conditions,
-        model.initial_noise(seed, slices, range(samples)),
-        step_noise=lambda i: model.initial_noise(seed, slices, range(samples), step=i),
+        model.noise(seed, slices, range(samples)),
         **{"steps": 3, **options},
     )
 
@@ -100,6 +99,9 @@ def test_configuration_round_trip(arm):
     [
         ({"prediction": "epsilon"}, "zero terminal SNR"),
         ({"spacing": "leading"}, "trailing"),
+        ({"spacing": "cubic"}, "spacing"),
+        ({"level_sd_ms": -1.0}, "level_sd_ms"),
+        ({"level_sd_ms": float("nan")}, "level_sd_ms"),
         ({"sampler": "euler"}, "sampler"),
         ({"loss_weighting": "snr"}, "loss_weighting"),
         ({"size": 100}, "multiple"),
@@ -210,9 +212,7 @@ def test_wrong_shapes_are_refused():
     with pytest.raises(ValueError, match="cine"):
         model.encode(cine[:, :3], ed, es)
     with pytest.raises(ValueError, match="noise"):
-        model.sample(model.encode(cine, ed, es), torch.zeros(2, 1, 1, 32, 32))
-    with pytest.raises(ValueError, match="step_noise"):
-        model.sample(model.encode(cine, ed, es), torch.zeros(1, 1, 1, 32, 32), sampler="ddpm")
+        model.sample(model.encode(cine, ed, es), model.noise(0, range(2), range(1)))
     with pytest.raises(ValueError, match="no mean"):
         paper = small("paper")
         paper.mean_ms(paper.encode(cine[:, :1], ed, es))
@@ -238,28 +238,20 @@ def test_sampling_repeats_itself_whatever_the_batch(arm, sampler):
     assert (together[0, 0] - together[0, 1]).abs().max() > 1.0
 
 
-def test_seed_slice_and_sample_each_have_their_noise():
-    model = small("fast")
-    grid = model.initial_noise(1, [4, 9], [0, 1, 2])
-    assert grid.shape == (2, 3, 1, 32, 32)
-    torch.testing.assert_close(model.initial_noise(1, [9], [2])[0, 0], grid[1, 2], rtol=0, atol=0)
-    flat = grid.flatten(0, 1).flatten(1)
-    assert len({tuple(row[:4].tolist()) for row in flat}) == 6
-    assert not torch.equal(model.initial_noise(2, [9], [2])[0, 0], grid[1, 2])
-    # antithetic pairs: 0 and 1 cancel, 1 and 2 have nothing in common
-    assert torch.equal(grid[:, 1], -grid[:, 0])
-    assert abs(torch.corrcoef(torch.stack([grid[0, 1].flatten(), grid[0, 2].flatten()]))[0, 1]) < 0.15
-    assert not torch.equal(model.initial_noise(1, [9], [2], step=1)[0, 0], grid[1, 2])
-
-
-def test_shared_noise_is_common_to_the_slices_of_a_sample_and_stays_standard_normal():
-    model = small("fast", shared_noise=0.6)
-    noise = model.initial_noise(1, range(40), [0, 2]).flatten(2)
-    assert noise.std() == pytest.approx(1, abs=0.02) and abs(noise.mean()) < 0.05
-    between = torch.corrcoef(noise[:, 0])[~torch.eye(40, dtype=torch.bool)]
-    assert between.mean() == pytest.approx(0.6, abs=0.05)
-    assert abs(torch.corrcoef(torch.stack([noise[0, 0], noise[0, 1]]))[0, 1]) < 0.15
-    torch.testing.assert_close(model.initial_noise(1, [7], [2]).flatten(2)[0, 0], noise[7, 1])
+def test_a_person_s_level_moves_the_myocardium_of_every_slice_alike_and_nothing_else():
+    plain, model = stirred("fast"), stirred("fast", level_sd_ms=40.0)
+    cine, ed, es, _ = rings(2, model.config.cine_phases)
+    before = drawn(plain, plain.encode(cine, ed, es), samples=4)
+    after = drawn(model, model.encode(cine, ed, es), samples=4)
+    levels = 40 * model.noise(3, range(2), range(4)).levels()
+    wall = ed[:, None, 2] > 0.5
+    inside = ((before > 200) & (before < 2200)).expand_as(after)
+    expected = before + levels[:, None, None] * wall
+    torch.testing.assert_close(after[inside], expected[inside], rtol=0, atol=1e-3)
+    assert (inside & wall).any() and (inside & ~wall).any()
+    # pairs stay evenly around the mean
+    even = inside.all(1, keepdim=True)
+    torch.testing.assert_close((after.mean(1, True) * even), (before.mean(1, True) * even), rtol=0, atol=0.01)
 
 
 def test_the_residual_arm_starts_at_its_mean():

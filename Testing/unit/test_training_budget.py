@@ -34,6 +34,13 @@ def test_learning_rate_warms_up_and_falls_to_two_percent():
     assert rates == pytest.approx([0.0, 0.5, 1.0, 0.02 + 0.98 * 0.5, 0.02])
 
 
+def test_a_stage_of_few_updates_warms_up_within_its_first_twentieth():
+    """A three-minute training had 160 updates of diffusion, which never saw the full rate."""
+    assert warm_up_and_cosine(0.025, 4) == pytest.approx(0.5, rel=0.01)
+    assert warm_up_and_cosine(0.06, 10) > 0.98
+    assert warm_up_and_cosine(0.001, 50) == pytest.approx(0.25, rel=0.01)  # of many: 200 of them
+
+
 def test_each_stage_warms_up():
     progress = Progress(updates=500, stage="mean", stage_updates=500, share=0.5)
     progress.enter(STAGES)

@@ -17,6 +17,7 @@ from ...engine.unet_blocks import ResidualBlock, Up, down, space_to_depth
 from ...errors import StudyError
 from ..method import Method, ed_and_es
 from ..t1diff import DiffusionStep, MeanStep, T1DiffFast, T1DiffPaper
+from ..validation import Validation
 
 
 class RawNoiseEstimator(nn.Module):
@@ -118,6 +119,9 @@ class DDPMRaw(T1DiffFast):
     @torch.no_grad()
     def validated_ms(self, inputs: dict, slices: Sequence[int]) -> dict[str, Tensor]:
         return self._recipe.validated_ms(self, inputs, slices)
+
+    def calibrate(self, validation: Validation) -> None:
+        """Nothing: without contours there is no myocardium whose level could be drawn."""
 
     def describe(self, batches: Iterator[dict]) -> dict:
         return {}

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...engine.diffusion import keyed_noise
+from ...engine.noise import keyed_noise
 
 NORMS = ("batch_of_one", "batch", "instance")
 

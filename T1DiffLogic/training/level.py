@@ -1,0 +1,60 @@
+"""Set the SD of a person's level of a trained model anew: `python -m T1DiffLogic.training.level MODEL`.
+
+`t1diff train` does this at the end of every run; this does it for a model that is older, or that will be
+used on the people of another DATASET. The weights stay as they are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+
+from ..devices import chosen_device
+from ..engine import checkpoint
+from ..errors import StudyError
+from ..resources import model_folder
+from .methods import load
+from .t1diff import T1DiffFast
+from .validation import Validation
+
+
+def recalibrated(folder: Path, dataset: Path | None, device: torch.device) -> float:
+    """Write `level_sd_ms` into the config.json of a model folder, and return it.
+
+    dataset  whose validation split it is measured on; None: digital hearts of the validation range
+
+    StudyError when the folder holds no T1Diff with a mean map.
+    """
+    method = load(folder).to(device)
+    if type(method) is not T1DiffFast:
+        raise StudyError(f"{folder} holds no T1Diff with a mean map; name a folder of `t1diff train t1diff`.")
+    if dataset is None:
+        segmenter = checkpoint.load(model_folder("gf_unet"), "gf_unet").to(device).eval()
+        validation = Validation.rendered(method.cine_phases, segmenter, device)
+    else:
+        validation = Validation.prepared(dataset, device)
+    method.calibrate(validation)
+    method.save(folder, checkpoint.read_config(folder)["metadata"])
+    return method.network.config.level_sd_ms
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m T1DiffLogic.training.level", description=__doc__)
+    parser.add_argument("model", type=Path, metavar="MODEL")
+    parser.add_argument("--dataset", type=Path, help="a folder of `t1diff prepare`; else digital hearts")
+    parser.add_argument("--device", default="auto")
+    chosen = parser.parse_args(arguments)
+    try:
+        level = recalibrated(chosen.model, chosen.dataset, chosen_device(chosen.device))
+    except StudyError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"a person's level: SD {level:.1f} ms")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
