@@ -1,8 +1,8 @@
 """Whether one method is ahead of another, on the same patients.
 
 Figures that every patient has (RMSE, CRPS, …) are compared by the Wilcoxon signed-rank test on the
-patients' pairs; R and AUC, which only a group has, by a bootstrap that resamples the patients of both
-methods together. p-values against several rivals are corrected by Holm (Scand J Stat 1979;6:65).
+patients' pairs; R, AUC and a bias, which only a group has, by a bootstrap that resamples the patients of
+both methods together. p-values against several rivals are corrected by Holm (Scand J Stat 1979;6:65).
 """
 
 from __future__ import annotations
@@ -134,6 +134,21 @@ def compare_auc(ours, theirs, positive, patients, resamples: int = RESAMPLES, se
         "difference": auc(ours, positive) - auc(theirs, positive),
         **_of_resamples(drawn[0] - drawn[1]),
     }
+
+
+def compare_bias(ours, theirs, resamples: int = RESAMPLES, seed: int = 0) -> dict:
+    """How much farther ours is off on the whole than theirs: difference, ci, p.
+
+    ours, theirs  (rules, patients) errors of the same patients. A method is off by |mean over the
+                  patients|, on average over the rules: errors of both signs make up for each other.
+    """
+    both = np.asarray([ours, theirs], np.float64)
+    if both.shape[-1] < LEAST_PATIENTS:
+        return {"difference": None, "ci": None, "p": None}
+    counts = resampled_counts(both.shape[-1], resamples, seed)
+    drawn = np.abs(both @ counts.T / both.shape[-1]).mean(axis=1)
+    off = np.abs(both.mean(axis=-1)).mean(axis=1)
+    return {"difference": float(off[0] - off[1]), **_of_resamples(drawn[0] - drawn[1])}
 
 
 def _of_resamples(difference: np.ndarray) -> dict:

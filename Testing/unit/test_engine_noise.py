@@ -1,4 +1,4 @@
-"""Noise with a key: the same whatever the batch, antithetic pairs, and levels that a few samples share out."""
+"""Noise with a key: the same whatever the batch, antithetic pairs, levels spread evenly."""
 
 import math
 

@@ -137,6 +137,20 @@ def test_a_better_method_is_told_and_an_equal_one_is_not():
     assert significance.compare_auc(synthetic, synthetic, positive, patients)["p"] == 1.0
 
 
+def test_a_bias_is_of_all_patients_and_its_sign_does_not_matter():
+    generator = np.random.default_rng(3)
+    spread = generator.normal(0, 6, (3, 40))
+    spread -= spread.mean(axis=1, keepdims=True)
+    small = spread + np.array([[1.0], [-1.0], [1.0]])
+    large = spread[:, ::-1] - np.array([[8.0], [8.0], [-5.0]])
+    found = significance.compare_bias(small, large)
+    assert found["difference"] == pytest.approx(1 - 7) and found["p"] < 0.05
+    assert found["ci"][0] < -6 < found["ci"][1] < 0
+    assert significance.compare_bias(large, small)["difference"] == pytest.approx(6)
+    assert significance.compare_bias(small, small)["p"] == 1.0
+    assert significance.compare_bias(small[:, :2], large[:, :2])["p"] is None
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_the_bootstrap_p_is_uniform_enough_without_a_difference(seed):
     """Twenty pairs of equally noisy methods: about one in twenty below 0.05, never most of them."""

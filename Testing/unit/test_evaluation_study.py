@@ -201,6 +201,14 @@ def test_a_method_that_is_the_truth_is_ahead_of_all(study, tmp_path):
     errors = {c.rival: c for c in found if c.measure.name == "wall_rmse_ms"}
     ours, theirs = (s.figures(m, "wall_rmse_ms") for m in ("noise-free truth", "ours"))
     assert errors["ours"].difference == pytest.approx(np.mean([ours[p] - theirs[p] for p in ours]))
+    biases = {c.rival: c.difference for c in found if c.measure.name == "scar_bias"}
+
+    def off_by(method, rule):
+        found = scar_tables.extent(s, method, None, rule).values()
+        return abs(np.mean([r["percent"] - r["native_percent"] for r in found]))
+
+    off = [np.mean([off_by(m, r) for r in ("fixed", "remote", "roc")]) for m in ("noise-free truth", "ours")]
+    assert biases["ours"] == pytest.approx(off[0] - off[1])
     # five patients cannot be significant by Wilcoxon: 2 / 2⁵ at best
     assert errors["ours"].p == pytest.approx(2 / 2**5) and errors["ours"].verdict == "undecided"
 
