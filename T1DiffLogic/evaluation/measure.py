@@ -10,7 +10,7 @@ from .cases import Reading
 from .image_quality import errors_ms, image_figures
 from .scar import reference_scar, scar_fractions, scar_rows
 from .sharpness import gradient_ms_per_mm, high_band_power
-from .uncertainty import LEVELS, coverage, crps_ms, reliability
+from .uncertainty import LEVELS, coverage, crps_ms, normal_crps_ms, reliability
 
 LEAST_PIXELS = 8
 """A segment with fewer pixels in either map is not compared."""
@@ -85,7 +85,11 @@ def segment_rows(reading: Reading, roc_ms: float | None) -> list[dict]:
 
 
 def patient_row(
-    reading: Reading, slices: list[dict], segments: list[dict], sd_factor: float | None = None
+    reading: Reading,
+    slices: list[dict],
+    segments: list[dict],
+    sd_factor: float | None = None,
+    error_sd_ms: float | None = None,
 ) -> dict:
     """The patient's own figures: means over the slices, errors over all pixels, the samples' doubt.
 
@@ -93,6 +97,8 @@ def patient_row(
     wall_truth_rmse_ms            against the noise-free map, of digital patients
     crps_ms, sd_ms, coverage_*    over the pixels of the myocardium, against the (noisy) native map;
                                   sd_ms and coverage_* None for one sample
+    one_sd_crps_ms                of the samples' mean with one normal error of `error_sd_ms` for all pixels,
+                                  the doubt that any map can have; None without one
     calibrated_coverage_*         the same with the SD times `sd_factor`, None without one
     """
     case, wall = reading.case, reading.shared_wall
@@ -129,6 +135,7 @@ def patient_row(
         "global_native_ms": float(case.native_ms[own].mean(dtype=np.float64)) if own.any() else None,
         "global_ms": float(reading.t1_ms[mine].mean(dtype=np.float64)) if mine.any() else None,
         "crps_ms": crps_ms(reading.samples_ms[:, wall], native),
+        "one_sd_crps_ms": None if error_sd_ms is None else normal_crps_ms(image, error_sd_ms, native),
         "sd_ms": float(np.sqrt(np.square(sd, dtype=np.float64).mean())) if several and native.size else None,
         **_coverage(reading, None if not several else 1.0),
         **{
@@ -152,11 +159,15 @@ def _mean(values) -> float | None:
 
 
 def measured(
-    reading: Reading, roc_ms: float | None, native_roc_ms: float | None, sd_factor: float | None
+    reading: Reading,
+    roc_ms: float | None,
+    native_roc_ms: float | None,
+    sd_factor: float | None,
+    error_sd_ms: float | None = None,
 ) -> dict[str, list[dict]]:
     """All rows of one patient and one map: 'slices', 'segments', 'scar', 'reliability', 'patients'.
 
-    roc_ms, native_roc_ms, sd_factor  from patients outside the test set, None where there is none
+    roc_ms, native_roc_ms, sd_factor, error_sd_ms  from patients outside the test set, or None
     """
     slices, segments = slice_rows(reading), segment_rows(reading, roc_ms)
     wall = reading.shared_wall
@@ -168,5 +179,5 @@ def measured(
         "reliability": reliability(reading.t1_ms[wall], reading.sd_ms[wall], reading.native_ms[wall])
         if several
         else [],
-        "patients": [patient_row(reading, slices, segments, sd_factor)],
+        "patients": [patient_row(reading, slices, segments, sd_factor, error_sd_ms)],
     }

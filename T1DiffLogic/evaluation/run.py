@@ -222,6 +222,7 @@ class Evaluation:
                         own.get("roc_threshold_ms"),
                         self.record["native_roc_threshold_ms"],
                         own.get("sd_factor"),
+                        own.get("error_sd_ms"),
                     )
                     rows["patients"][0]["seconds"] = seconds
                     for table, found in rows.items():

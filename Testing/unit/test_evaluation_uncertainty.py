@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from T1DiffLogic.evaluation.uncertainty import LEVELS, coverage, crps_ms, reliability, sd_factor
+from T1DiffLogic.evaluation.uncertainty import (
+    LEVELS,
+    coverage,
+    crps_ms,
+    normal_crps_ms,
+    reliability,
+    sd_factor,
+)
 
 
 def test_crps_by_all_pairs_of_samples():
@@ -31,6 +38,15 @@ def test_crps_of_many_gaussian_samples_is_the_closed_form():
     z = (y - mean) / sd
     expected = sd * (z * (2 * norm.cdf(z) - 1) + 2 * norm.pdf(z) - 1 / np.sqrt(np.pi))
     assert crps_ms(generator.normal(mean, sd, (20000, 1)), np.array([y])) == pytest.approx(expected, rel=0.02)
+
+
+def test_crps_of_a_normal_error_is_that_of_endless_samples_of_it():
+    generator = np.random.default_rng(6)
+    mean, observed = np.array([1100.0, 1250.0, 1300.0]), np.array([1130.0, 1250.0, 1210.0])
+    drawn = generator.normal(mean, 60.0, (40000, 3))
+    assert normal_crps_ms(mean, 60.0, observed) == pytest.approx(crps_ms(drawn, observed), rel=0.01)
+    assert normal_crps_ms(mean, 0.0, observed) == pytest.approx(np.abs(mean - observed).mean())
+    assert normal_crps_ms(np.zeros(0), 60.0, np.zeros(0)) is None
 
 
 def test_crps_punishes_a_spread_that_is_not_there_and_rewards_one_that_is():
