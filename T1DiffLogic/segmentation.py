@@ -116,7 +116,7 @@ def study_anatomy(
         flags,
         gating_flags(cavity_mm2, cine.trigger_ms, whole_cycle),
         breath_hold_flags(labels_ed, labels_es, cine.geometries, levels),
-        score_flags(quality),
+        score_flags(quality, flags),
         (of_field,) * cine.n_slices,
     )
     return StudyAnatomy(

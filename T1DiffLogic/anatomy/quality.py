@@ -126,9 +126,13 @@ def joined(*of_kinds) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(flag for kind in own for flag in kind) for own in zip(*of_kinds, strict=True))
 
 
-def score_flags(scores) -> tuple[tuple[str, ...], ...]:
-    """S tuples of sentences from S scores of `score.slice_scores`."""
-    return tuple((DOUBTFUL,) if v is not None and v < MIN_SCORE else () for v in scores)
+def score_flags(scores, flags) -> tuple[tuple[str, ...], ...]:
+    """S tuples of sentences from S scores of `score.slice_scores`; where the `flags` of `slice_flags` say
+    that there is no LV, there are no contours to doubt."""
+    return tuple(
+        (DOUBTFUL,) if v is not None and v < MIN_SCORE and NO_LV not in own else ()
+        for v, own in zip(scores, flags, strict=True)
+    )
 
 
 def field_strength_flags(tesla: float | None) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -87,3 +87,9 @@ def test_a_slice_that_the_base_leaves_in_systole_is_left_out():
     es[2, 40:55, 40:55] = LV_MYOCARDIUM
     flags, judged = quality.slice_flags(ed, es, GEOMETRIES, LEVELS)
     assert flags == ((), (), (quality.BASE_LEFT,)) and list(judged) == [True, True, False]
+
+
+def test_contours_are_doubted_where_there_are_some():
+    flags = ((), (), (quality.NO_LV,), (quality.AT_BORDER,), ())
+    found = quality.score_flags([0.9, 0.2, 0.2, 0.2, None], flags)
+    assert found == ((), (quality.DOUBTFUL,), (), (quality.DOUBTFUL,), ())
