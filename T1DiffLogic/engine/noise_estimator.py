@@ -23,8 +23,56 @@ def sinusoidal(t: Tensor, channels: int = 128) -> Tensor:
     return torch.cat([angle.sin(), angle.cos()], dim=1)
 
 
-class NoiseEstimator(nn.Module):
-    """U-Net at half resolution (space-to-depth 2), conditioned in its middle layers.
+class DenoisingUNet(nn.Module):
+    """The U-Net of every noise estimator: half resolution (space-to-depth 2), time in every block.
+
+    embed_bias  False where what is added to the embedded z_t has a bias of its own
+    """
+
+    def __init__(self, widths: tuple[int, int, int], embed_bias: bool = True):
+        super().__init__()
+        fine, middle, coarse = widths
+        time = 4 * fine
+        self.time = nn.Sequential(nn.Linear(128, time), nn.SiLU(), nn.Linear(time, time), nn.SiLU())
+        self.embed = nn.Conv2d(4, fine, 3, padding=1, bias=embed_bias)
+        self.encode_fine = ResidualBlock(fine, time)
+        self.down_middle = down(fine, middle)
+        self.encode_middle = ResidualBlock(middle, time)
+        self.down_coarse = down(middle, coarse)
+        self.encode_coarse = ResidualBlock(coarse, time)
+        self.decode_coarse = ResidualBlock(coarse, time)
+        self.up_middle = Up(coarse, middle, middle)
+        self.decode_middle = ResidualBlock(middle, time)
+        self.up_fine = Up(middle, fine, fine)
+        self.decode_fine = ResidualBlock(fine, time)
+        self.norm = nn.GroupNorm(8, fine)
+        self.head = nn.Conv2d(fine, 4, 3, padding=1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def project(self, conditions: Conditions) -> dict[str, Tensor]:
+        """What of the conditions z_t does not touch: computed once a slice, used at every step."""
+        raise NotImplementedError
+
+    def fuse(self, scale: int, features: Tensor, projected: dict[str, Tensor]) -> Tensor:
+        """The features on their way into the encoder's block of a scale, with the conditions' share."""
+        raise NotImplementedError
+
+    def forward(self, z_t: Tensor, t: Tensor, projected: dict[str, Tensor]) -> Tensor:
+        """z_t (B,1,H,W), t (B,) indices, projected conditions of batch B -> (B,1,H,W) float32."""
+        time = self.time(sinusoidal(t))
+        fine = self.encode_fine(self.fuse(64, self.embed(space_to_depth(z_t)), projected), time)
+        middle = self.encode_middle(self.fuse(32, self.down_middle(fine), projected), time)
+        coarse = self.encode_coarse(self.fuse(16, self.down_coarse(middle), projected), time)
+        coarse = self.decode_coarse(coarse, time)
+        middle = self.decode_middle(self.up_middle(coarse, middle), time)
+        fine = self.decode_fine(self.up_fine(middle, fine), time)
+        with torch.autocast(fine.device.type, enabled=False):
+            return F.pixel_shuffle(self.head(F.silu(self.norm(fine.float()))), 2)
+
+
+class NoiseEstimator(DenoisingUNet):
+    """Conditioned in the middle layers.
 
     The paper concatenates the conditions with the features of the middle layers. A 1×1 convolution
     of that concatenation is a sum of two 1×1 convolutions, and the one that sees the conditions
@@ -42,39 +90,21 @@ class NoiseEstimator(nn.Module):
         condition_scales: tuple[int, ...] = SCALES,
         with_mean: bool = False,
     ):
-        super().__init__()
+        super().__init__(widths)
         if not condition_scales or not set(condition_scales) <= set(SCALES):
             raise ValueError(f"condition scales {condition_scales} must be some of {SCALES}")
-        fine, middle, coarse = widths
-        time = 4 * fine
         self.condition_scales = tuple(condition_scales)
         self.with_mean = with_mean
-        self.time = nn.Sequential(nn.Linear(128, time), nn.SiLU(), nn.Linear(time, time), nn.SiLU())
         self.features = nn.ModuleDict()
         self.conditions = nn.ModuleDict()
         for scale, width, mod, mor in zip(SCALES, widths, modality_widths, morphology_widths, strict=True):
             if scale in self.condition_scales:
                 self.features[str(scale)] = nn.Conv2d(width, width, 1)
                 self.conditions[str(scale)] = nn.Conv2d(mod + mor, width, 1)
-        self.mean = nn.Conv2d(4, fine, 3, padding=1) if with_mean else None
-        self.embed = nn.Conv2d(4, fine, 3, padding=1)
-        self.encode_fine = ResidualBlock(fine, time)
-        self.down_middle = down(fine, middle)
-        self.encode_middle = ResidualBlock(middle, time)
-        self.down_coarse = down(middle, coarse)
-        self.encode_coarse = ResidualBlock(coarse, time)
-        self.decode_coarse = ResidualBlock(coarse, time)
-        self.up_middle = Up(coarse, middle, middle)
-        self.decode_middle = ResidualBlock(middle, time)
-        self.up_fine = Up(middle, fine, fine)
-        self.decode_fine = ResidualBlock(fine, time)
-        self.norm = nn.GroupNorm(8, fine)
-        self.head = nn.Conv2d(fine, 4, 3, padding=1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        self.mean = nn.Conv2d(4, widths[0], 3, padding=1) if with_mean else None
 
     def project(self, conditions: Conditions) -> dict[str, Tensor]:
-        """The share of the conditions in the fused features, per scale: what z_t does not touch."""
+        """The share of the conditions in the fused features, per scale."""
         projected = {}
         for scale, c_mod, c_mor in zip(SCALES, conditions.c_mod, conditions.c_mor, strict=True):
             if scale in self.condition_scales:
@@ -83,22 +113,9 @@ class NoiseEstimator(nn.Module):
             projected["mean"] = self.mean(space_to_depth(conditions.mean.detach()))
         return projected
 
-    def _fuse(self, scale: int, x: Tensor, projected: dict[str, Tensor]) -> Tensor:
+    def fuse(self, scale: int, features: Tensor, projected: dict[str, Tensor]) -> Tensor:
+        if scale == SCALES[0] and self.mean is not None:
+            features = features + projected["mean"]
         if scale not in self.condition_scales:
-            return x
-        return self.features[str(scale)](x) + projected[str(scale)]
-
-    def forward(self, z_t: Tensor, t: Tensor, projected: dict[str, Tensor]) -> Tensor:
-        """z_t (B,1,H,W), t (B,) indices, projected conditions of batch B -> (B,1,H,W) float32."""
-        time = self.time(sinusoidal(t))
-        fine = self.embed(space_to_depth(z_t))
-        if self.mean is not None:
-            fine = fine + projected["mean"]
-        fine = self.encode_fine(self._fuse(64, fine, projected), time)
-        middle = self.encode_middle(self._fuse(32, self.down_middle(fine), projected), time)
-        coarse = self.encode_coarse(self._fuse(16, self.down_coarse(middle), projected), time)
-        coarse = self.decode_coarse(coarse, time)
-        middle = self.decode_middle(self.up_middle(coarse, middle), time)
-        fine = self.decode_fine(self.up_fine(middle, fine), time)
-        with torch.autocast(fine.device.type, enabled=False):
-            return F.pixel_shuffle(self.head(F.silu(self.norm(fine.float()))), 2)
+            return features
+        return self.features[str(scale)](features) + projected[str(scale)]

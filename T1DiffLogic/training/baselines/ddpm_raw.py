@@ -11,58 +11,32 @@ from torch import Tensor, nn
 
 from ...engine.conditions import Conditions
 from ...engine.modality_encoder import ModalityEncoder
-from ...engine.noise_estimator import sinusoidal
+from ...engine.noise_estimator import SCALES, DenoisingUNet
 from ...engine.t1diff import T1Diff, T1DiffConfig
-from ...engine.unet_blocks import ResidualBlock, Up, down, space_to_depth
+from ...engine.unet_blocks import space_to_depth
 from ...errors import StudyError
 from ..method import Method, ed_and_es
 from ..t1diff import DiffusionStep, MeanStep, T1DiffFast, T1DiffPaper
 from ..validation import Validation
 
 
-class RawNoiseEstimator(nn.Module):
-    """ε_θ(z_t, t, frames): the U-Net of T1Diff, the frames concatenated to its input and nowhere else.
+class RawNoiseEstimator(DenoisingUNet):
+    """T1Diff's U-Net, with the frames concatenated to its input and nowhere else.
 
     A convolution of a concatenation is a sum of convolutions, so `project` takes the frames' share once
     a slice. With `with_mean` the mean map is concatenated too, as T1Diff's residual arm shows it.
     """
 
     def __init__(self, widths: tuple[int, int, int], with_mean: bool):
-        super().__init__()
-        fine, middle, coarse = widths
-        time = 4 * fine
-        self.time = nn.Sequential(nn.Linear(128, time), nn.SiLU(), nn.Linear(time, time), nn.SiLU())
-        self.frames = nn.Conv2d(4 * (3 if with_mean else 2), fine, 3, padding=1)
-        self.embed = nn.Conv2d(4, fine, 3, padding=1, bias=False)
-        self.encode_fine = ResidualBlock(fine, time)
-        self.down_middle = down(fine, middle)
-        self.encode_middle = ResidualBlock(middle, time)
-        self.down_coarse = down(middle, coarse)
-        self.encode_coarse = ResidualBlock(coarse, time)
-        self.decode_coarse = ResidualBlock(coarse, time)
-        self.up_middle = Up(coarse, middle, middle)
-        self.decode_middle = ResidualBlock(middle, time)
-        self.up_fine = Up(middle, fine, fine)
-        self.decode_fine = ResidualBlock(fine, time)
-        self.norm = nn.GroupNorm(8, fine)
-        self.head = nn.Conv2d(fine, 4, 3, padding=1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        super().__init__(widths, embed_bias=False)
+        self.frames = nn.Conv2d(4 * (3 if with_mean else 2), widths[0], 3, padding=1)
 
     def project(self, conditions: Conditions) -> dict[str, Tensor]:
         shown = [*conditions.c_mod] + ([] if conditions.mean is None else [conditions.mean.detach()])
         return {"frames": self.frames(space_to_depth(torch.cat(shown, dim=1)))}
 
-    def forward(self, z_t: Tensor, t: Tensor, projected: dict[str, Tensor]) -> Tensor:
-        """z_t (B,1,H,W), t (B,) indices -> (B,1,H,W) float32."""
-        time = self.time(sinusoidal(t))
-        fine = self.encode_fine(self.embed(space_to_depth(z_t)) + projected["frames"], time)
-        middle = self.encode_middle(self.down_middle(fine), time)
-        coarse = self.decode_coarse(self.encode_coarse(self.down_coarse(middle), time), time)
-        middle = self.decode_middle(self.up_middle(coarse, middle), time)
-        fine = self.decode_fine(self.up_fine(middle, fine), time)
-        with torch.autocast(fine.device.type, enabled=False):
-            return F.pixel_shuffle(self.head(F.silu(self.norm(fine.float()))), 2)
+    def fuse(self, scale: int, features: Tensor, projected: dict[str, Tensor]) -> Tensor:
+        return features + projected["frames"] if scale == SCALES[0] else features
 
 
 class RawMean(nn.Module):
