@@ -102,7 +102,8 @@ class Study:
         """Patient -> one column of patients.csv; patients without a value are left out."""
         variant = self.main(method, group) if variant is None else variant
         rows = self.rows("patients", method, variant, group)
-        return {r["patient"]: float(r[name]) for r in rows if r[name] != ""}
+        # a study measured by an older version may lack the column
+        return {r["patient"]: float(r[name]) for r in rows if r.get(name, "") != ""}
 
     def segments(self, method: str, variant: str | None = None, group: str = TEST) -> dict[str, np.ndarray]:
         """Columns of segments.csv: patient, segment, and floats (NaN where empty) of the others; with
