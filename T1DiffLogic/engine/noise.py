@@ -52,7 +52,8 @@ class SampleNoise:
         return torch.stack([torch.stack([draw(b, k) for k in self.samples]) for b in self.slices])
 
     def levels(self) -> Tensor:
-        """(K,) float32 standard normal over the seeds: one number of a sample for all of its slices.
+        """(K,) float32 standard normal over the seeds: one number of a sample for all of its slices; 0 for a
+        sample without its partner, whose map would be off to one side.
 
         Few numbers must do for an SD, so those of a seed are spread evenly: the pairs take quantiles of
         the half normal distribution in van der Corput's order, begun at 5/8 by seed 0 (which gives 8
@@ -62,7 +63,8 @@ class SampleNoise:
         share = torch.tensor(
             [(_van_der_corput(k // 2) + 5 / 8 + turn) % 1 for k in self.samples], dtype=torch.float64
         )
-        sign = torch.tensor([-1.0 if k % 2 else 1.0 for k in self.samples], dtype=torch.float64)
+        side = [(-1.0 if k % 2 else 1.0) if k ^ 1 in self.samples else 0.0 for k in self.samples]
+        sign = torch.tensor(side, dtype=torch.float64)
         return (sign * math.sqrt(2) * torch.erfinv(share)).float()
 
 

@@ -272,7 +272,7 @@ class T1Diff(nn.Module):
         """K samples of every slice: (B,K,H,W) ms, clipped to the T1 window.
 
         noise        of the slices that `conditions` are of, see `noise`; a last sample without its partner
-                     is not centred
+                     is not centred and has no level
         sampler      'ddpm', 'ddim' or 'dpm_solver_pp_2m'; None is the configuration's
         steps        evaluations of the noise estimator; None is the configuration's
         callback     called with (step, total) after each; what it raises passes through

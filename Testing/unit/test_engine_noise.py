@@ -71,5 +71,12 @@ def test_few_levels_have_their_sd_more_nearly_than_independent_pairs():
 
 def test_a_level_is_its_samples_whatever_the_slices_and_the_number_of_samples():
     assert torch.equal(noise(slices=[7]).levels(), noise(slices=[0, 1]).levels())
-    assert noise(5, samples=[6]).levels()[0] == noise(5, samples=range(8)).levels()[6]
-    assert math.isfinite(float(noise(2**62 + 12345, samples=[11]).levels()[0]))
+    assert torch.equal(noise(5, samples=[6, 7]).levels(), noise(5, samples=range(8)).levels()[6:])
+    assert math.isfinite(float(noise(2**62 + 12345, samples=[10, 11]).levels()[0]))
+
+
+def test_a_sample_without_its_partner_has_no_level():
+    """With one sample at one seed, every patient's map would else be off to the same side."""
+    assert noise(samples=[0]).levels().tolist() == [0.0]
+    levels = noise(samples=range(3)).levels()
+    assert levels[2] == 0 and levels[0] == -levels[1] != 0
