@@ -6,7 +6,6 @@ the mean of K samples, the first sample alone, and one step of the sampler in pl
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,10 +177,3 @@ CEILINGS = (
 )
 """A repeat scan (same heart, new noise), the noise-free map, and the noise-free map of the same heart in
 a person of average tissue times: the last is all that a cine, which shows no personal T1, could tell."""
-
-
-def timed(contestant, case: Case, samples: int, seed: int) -> tuple[dict[str, Reading], float]:
-    """Readings and the seconds they took."""
-    start = time.perf_counter()
-    readings = contestant.readings(case, samples, seed)
-    return readings, time.perf_counter() - start

@@ -20,7 +20,7 @@ from ..study import RESEARCH_NOTICE
 from ..versions import installed_versions
 from .calibration import calibrated, native_threshold
 from .cases import Case
-from .contestants import CEILINGS, ShuffledCine, TrainedMethod, next_patients, timed
+from .contestants import CEILINGS, ShuffledCine, TrainedMethod, next_patients
 from .disentanglement import can_be_intervened, exchange_rows, exchanged
 from .measure import measured
 from .origin import commit, device_name
@@ -213,7 +213,7 @@ class Evaluation:
             key = ("measure", group, contestant.name, patient)
             try:
                 case = self._case(group, patient)
-                readings, seconds = timed(contestant, case, options.samples, options.seed)
+                readings = contestant.readings(case, options.samples, options.seed)
                 tables: dict[str, list[dict]] = {}
                 for variant, reading in readings.items():
                     own = calibration.get(variant, {})
@@ -224,7 +224,6 @@ class Evaluation:
                         own.get("sd_factor"),
                         own.get("error_sd_ms"),
                     )
-                    rows["patients"][0]["seconds"] = seconds
                     for table, found in rows.items():
                         tables.setdefault(table, []).extend({"variant": variant} | row for row in found)
             except StudyError as error:
