@@ -58,9 +58,10 @@ study: $(STAMP)
 	for method in $(METHODS); do test -f $(STUDY)/$$method/config.json || \
 	$(BIN)/python -m T1DiffLogic train $$method $(STUDY)/cohort -o $(STUDY)/$$method --size $(SIZE) $(BUDGET) \
 	|| exit 1; done
-	$(BIN)/python -m T1DiffLogic evaluate $(STUDY)/cohort -o docs/study --most-steps 50 \
+	$(BIN)/python -m T1DiffLogic evaluate $(STUDY)/cohort -o $(STUDY)/results --most-steps 50 \
 	--vendor-shift $(STUDY)/vendor --disease-shift $(STUDY)/disease \
 	--methods $(foreach m,$(METHODS),$(m)=$(STUDY)/$(m)) t1diff-released=Resources/Models/t1diff_fast
+	rm -rf docs/study && cp -R $(STUDY)/results docs/study
 
 lint: $(STAMP)
 	$(BIN)/python -m ruff check T1DiffLogic T1DiffExtension Testing

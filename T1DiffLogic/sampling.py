@@ -81,7 +81,7 @@ def draw_samples(
             )
             maps = network.sample(
                 conditions,
-                network.noise(seed, [int(s) for s in batch], range(samples)),
+                network.noise(seed, [int(s) for s in batch], samples),
                 steps=steps,
                 callback=lambda step, total, done=done: progress((done + step / total) / len(batches)),
             )

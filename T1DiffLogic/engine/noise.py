@@ -24,12 +24,17 @@ def keyed_noise(
     return torch.randn(tuple(shape), generator=torch.Generator("cpu").manual_seed(key))
 
 
+_NO_SLICE = -1
+"""The slice number of what is drawn for all slices of a sample."""
+
+
 @dataclass(frozen=True)
 class SampleNoise:
     """The noise of K samples of B slices, each keyed by its own (seed, slice, sample).
 
-    slices, samples  numbers that are part of the keys
-    size             pixels on a side
+    slices   numbers that are part of the keys
+    samples  K: samples 0 … K − 1
+    size     pixels on a side
 
     Samples come in antithetic pairs: an odd one has the negative of all that the even one before it
     has. Each is as good a draw as any, and what a sampler does linearly with the noise cancels in
@@ -38,7 +43,7 @@ class SampleNoise:
 
     seed: int
     slices: Sequence[int]
-    samples: Sequence[int]
+    samples: int
     size: int
 
     def at(self, step: int = 0) -> Tensor:
@@ -49,23 +54,24 @@ class SampleNoise:
             noise = keyed_noise(shape, self.seed, slice_index, sample - sample % 2, step)
             return -noise if sample % 2 else noise
 
-        return torch.stack([torch.stack([draw(b, k) for k in self.samples]) for b in self.slices])
+        return torch.stack([torch.stack([draw(b, k) for k in range(self.samples)]) for b in self.slices])
 
     def levels(self) -> Tensor:
         """(K,) float32 standard normal over the seeds: one number of a sample for all of its slices; 0 for a
-        sample without its partner, whose map would be off to one side.
+        last sample without its partner, which would be off to one side in every patient.
 
         Few numbers must do for an SD, so those of a seed are spread evenly: the pairs take quantiles of
         the half normal distribution in van der Corput's order, begun at 5/8 by seed 0 (which gives 8
         samples an SD of 0.99) and turned by the golden section for every seed after it.
         """
         turn = (int(self.seed) * 0x9E3779B97F4A7C15 % 2**64) / 2**64
-        share = torch.tensor(
-            [(_van_der_corput(k // 2) + 5 / 8 + turn) % 1 for k in self.samples], dtype=torch.float64
-        )
-        side = [(-1.0 if k % 2 else 1.0) if k ^ 1 in self.samples else 0.0 for k in self.samples]
-        sign = torch.tensor(side, dtype=torch.float64)
-        return (sign * math.sqrt(2) * torch.erfinv(share)).float()
+        levels = torch.zeros(self.samples, dtype=torch.float64)
+        for pair in range(self.samples // 2):
+            share = torch.tensor((_van_der_corput(pair) + 5 / 8 + turn) % 1, dtype=torch.float64)
+            side = float(keyed_noise((1,), self.seed, _NO_SLICE, pair).sign())
+            level = side * math.sqrt(2) * torch.erfinv(share)
+            levels[2 * pair], levels[2 * pair + 1] = level, -level
+        return levels.float()
 
 
 def _van_der_corput(number: int) -> float:

@@ -287,7 +287,7 @@ class T1Diff(nn.Module):
                 f"noise must be of {conditions.batch} slices of {config.size} pixels, "
                 f"got {len(noise.slices)} of {noise.size}"
             )
-        device, samples = conditions.c_mod[0].device, len(noise.samples)
+        device, samples = conditions.c_mod[0].device, noise.samples
         projected = self._repeat(self.estimator.project(conditions), samples)
 
         def drawn(step: int) -> Tensor:
@@ -316,6 +316,6 @@ class T1Diff(nn.Module):
             maps = maps.clamp(config.t1_low_ms, config.t1_high_ms)
         return maps
 
-    def noise(self, seed: int, slices: Sequence[int], samples: Sequence[int]) -> SampleNoise:
-        """What `sample` begins from, for the slices and the samples of these numbers."""
+    def noise(self, seed: int, slices: Sequence[int], samples: int) -> SampleNoise:
+        """What `sample` begins from, for K `samples` of the slices of these numbers."""
         return SampleNoise(seed, slices, samples, self.config.size)

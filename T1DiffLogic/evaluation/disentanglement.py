@@ -48,7 +48,7 @@ def exchanged(method: TrainedMethod, one: Case, other: Case, samples: int, seed:
                 maps[mod, mor] = (
                     network.sample(
                         Conditions(c_mod, c_mor, mean),
-                        network.noise(seed, one.slices, range(samples)),
+                        network.noise(seed, one.slices, samples),
                         method.sampler,
                         method.steps,
                     )

@@ -15,7 +15,7 @@ import torch
 from ..devices import chosen_device
 from ..engine import checkpoint
 from ..errors import StudyError
-from ..resources import model_folder
+from ..resources import installed_segmenter
 from .methods import load
 from .t1diff import T1DiffFast
 from .validation import Validation
@@ -32,7 +32,7 @@ def recalibrated(folder: Path, dataset: Path | None, device: torch.device) -> fl
     if type(method) is not T1DiffFast:
         raise StudyError(f"{folder} holds no T1Diff with a mean map; name a folder of `t1diff train t1diff`.")
     if dataset is None:
-        segmenter = checkpoint.load(model_folder("gf_unet"), "gf_unet").to(device).eval()
+        segmenter = checkpoint.load(installed_segmenter(), "gf_unet").to(device).eval()
         validation = Validation.rendered(method.cine_phases, segmenter, device)
     else:
         validation = Validation.prepared(dataset, device)

@@ -101,7 +101,7 @@ class T1DiffFast(Method):
         network = self.network
         with inference_precision(inputs["cine"].device):
             conditions = network.encode(self.frames(inputs), inputs["soft_ed"], inputs["soft_es"])
-            noise = network.noise(seed, slices, range(samples))
+            noise = network.noise(seed, slices, samples)
             return network.sample(conditions, noise, self.sampler, self.sampler_steps).float()
 
     @torch.no_grad()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from torch.nn.functional import avg_pool2d
 
 from ..dataset.pairs import PreparedPairs
 from ..engine.gf_unet import GFUNet
+from ..errors import StudyError
 from ..phantom.draws import SEEDS
 from .method import Method
 from .prepared import tensors
@@ -18,7 +20,8 @@ from .rendered import engine_batch, engine_inputs, inner_wall, plain_inputs
 from .segmented import predicted_masks
 
 SLICES, AT_ONCE = 96, 16
-LEVEL_SAMPLES = 8
+LEVEL_SAMPLES = 2
+"""A pair: many slices make up for few samples."""
 
 
 @dataclass
@@ -71,7 +74,7 @@ class Validation:
 
         A slice's level is the mean of its inner wall. Its error is that of the mean of LEVEL_SAMPLES
         samples; their own spread about it, drawn in antithetic pairs around their mean, is what they
-        know of the error. 0 when they know all of it.
+        know of the error. 0 when they know all of it. StudyError when maps are not finite.
         """
         off, told = [], []
         for start in range(0, len(self.labels), AT_ONCE):
@@ -85,7 +88,13 @@ class Validation:
             mean = level.mean(1, keepdim=True)
             off.append((mean - true).square()[:, 0])
             told.append((level - mean).square().mean(1))
-        return float((torch.cat(off).mean() - torch.cat(told).mean()).clamp_min(0).sqrt())
+        missing = float(torch.cat(off).mean() - torch.cat(told).mean())
+        if not math.isfinite(missing):
+            raise StudyError(
+                "the maps of the validation slices are not finite; the training diverged, resume it from an "
+                "earlier state with a lower --lr."
+            )
+        return math.sqrt(max(missing, 0.0))
 
     def figures(self, maps_ms: Tensor) -> dict[str, float]:
         """The two figures of maps (N, H, W)."""

@@ -132,7 +132,7 @@ def test_t1diff_draws_what_its_network_draws(hearts, network):
     drawn = samplers.t1diff_contestant(network, "ddim", 4).draw(inputs, 3, 4, None)
     with torch.inference_mode(), inference_precision(CPU):
         conditions = network.encode(inputs.cine, inputs.soft_ed, inputs.soft_es)
-        expected = network.sample(conditions, network.noise(0, range(2), range(3)), "ddim", 4)
+        expected = network.sample(conditions, network.noise(0, range(2), 3), "ddim", 4)
     assert np.allclose(drawn, expected.float().numpy(), atol=2.0)
     assert (network.config.sampler, network.config.sampler_steps) == ("dpm_solver_pp_2m", 3)
 

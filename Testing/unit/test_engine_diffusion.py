@@ -138,8 +138,8 @@ def test_unknown_names_are_refused():
 
 
 def test_even_steps_in_log_snr_miss_no_octave_of_the_noise():
-    """What 1200 pixels share, half a unit, is decided while σ/α falls through √1200/2: between steps of
-    even time it is leapt over, between steps of even log SNR the noise never falls by more than 2.4."""
+    """What 1200 pixels share, half a unit, is decided while σ/α falls through √1200/2: steps of even time
+    leap over it, between steps of even log SNR σ/α never falls by more than a factor of 2.4."""
     schedule = NoiseSchedule("cosine", 1000, zero_terminal_snr=True)
 
     def largest_leap(spacing, steps=8):

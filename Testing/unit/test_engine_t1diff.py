@@ -62,7 +62,7 @@ def drawn(model, conditions, seed=3, slices=None, samples=2, **options):
     slices = range(conditions.batch) if slices is None else slices
     return model.sample(
         conditions,
-        model.noise(seed, slices, range(samples)),
+        model.noise(seed, slices, samples),
         **{"steps": 3, **options},
     )
 
@@ -212,7 +212,7 @@ def test_wrong_shapes_are_refused():
     with pytest.raises(ValueError, match="cine"):
         model.encode(cine[:, :3], ed, es)
     with pytest.raises(ValueError, match="noise"):
-        model.sample(model.encode(cine, ed, es), model.noise(0, range(2), range(1)))
+        model.sample(model.encode(cine, ed, es), model.noise(0, range(2), 1))
     with pytest.raises(ValueError, match="no mean"):
         paper = small("paper")
         paper.mean_ms(paper.encode(cine[:, :1], ed, es))
@@ -243,7 +243,7 @@ def test_a_person_s_level_moves_the_myocardium_of_every_slice_alike_and_nothing_
     cine, ed, es, _ = rings(2, model.config.cine_phases)
     before = drawn(plain, plain.encode(cine, ed, es), samples=4)
     after = drawn(model, model.encode(cine, ed, es), samples=4)
-    levels = 40 * model.noise(3, range(2), range(4)).levels()
+    levels = 40 * model.noise(3, range(2), 4).levels()
     wall = ed[:, None, 2] > 0.5
     inside = ((before > 200) & (before < 2200)).expand_as(after)
     expected = before + levels[:, None, None] * wall

@@ -106,7 +106,7 @@ class GANDisentangled(AdversarialMethod):
     def predict_ms(self, inputs: dict, samples: int, seed: int, slices: Sequence[int]) -> Tensor:
         """(B, K, H, W) ms, each map from the noise that T1Diff's sampling would begin with."""
         device = inputs["cine"].device
-        noise = self.network.t1diff.noise(seed, slices, range(samples)).at().flatten(0, 1).to(device)
+        noise = self.network.t1diff.noise(seed, slices, samples).at().flatten(0, 1).to(device)
         with inference_precision(device):
             projected = self.network.project(*self.conditions(inputs))
             repeated = {name: value.repeat_interleave(samples, dim=0) for name, value in projected.items()}
