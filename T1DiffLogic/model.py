@@ -90,6 +90,8 @@ class LoadedModel:
             "sampler": self.network.config.sampler,
             "steps": self.steps(options),
             "samples": self.samples(options),
+            "spacing": self.network.config.spacing,
+            "level_sd_ms": self.network.config.level_sd_ms,
             "device": self.device.type,
             "versions": installed_versions("torch", "numpy", "SimpleITK", "pydicom"),
             "trained_on": self.trained_on,

@@ -64,9 +64,11 @@ def asked_for(
     """
     options = SynthesisOptions(**synthesis_options)
     folder = Path(options.model) if options.model is not None else model_folder(options.preset)
+    model = read_config(folder, "t1diff")
     return digest(
         {
-            "model": read_config(folder, "t1diff")["weights_sha256"],
+            "model": model["weights_sha256"],
+            "architecture": model.get("architecture"),
             "segmenter": read_config(installed_segmenter(), "gf_unet")["weights_sha256"],
             "samples": options.samples,
             "steps": options.steps,

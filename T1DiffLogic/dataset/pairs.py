@@ -7,6 +7,7 @@ pairs/<patient>.npz: S slices from base to apex, each on 128 × 128 pixels of 1.
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
 import tempfile
@@ -198,12 +199,28 @@ class PreparedPairs:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StudyError(f"{path} is missing or damaged; prepare the dataset again.") from error
         if not rows:
-            raise StudyError(f"{folder} holds no pair{f' of the split {split!r}' if split else ''}.")
+            if split is None:
+                raise StudyError(f"{folder} holds no pair; its excluded.csv says why.")
+            raise StudyError(
+                f"{folder} holds no pair of the split {split!r}; prepare it with another --split-seed, with "
+                "larger --test-share or --validation-share, or from more patients."
+            )
         self._limit, self._held = cache_mib * 2**20, 0
         self._cache: OrderedDict[str, dict] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of dataset.json, of pairs.csv and of names and sizes of the patients' files: another one is
+        another dataset. The files themselves, gigabytes of them, are not read."""
+        found = hashlib.sha256()
+        for name in (DATASET_FILE, PAIRS_FILE):
+            found.update((self.folder / name).read_bytes())
+        for path in sorted((self.folder / PAIRS_FOLDER).glob("*.npz")):
+            found.update(f"{path.name} {path.stat().st_size}".encode())
+        return found.hexdigest()
 
     def path(self, patient: str) -> Path:
         """The file of one patient."""

@@ -104,6 +104,11 @@ class T1DiffConfig:
         if not 0 <= self.level_sd_ms <= self.t1_high_ms - self.t1_low_ms:
             raise ValueError(f"level_sd_ms {self.level_sd_ms} is no SD within the T1 window")
 
+    @property
+    def sampling(self) -> dict:
+        """The values of SAMPLING: with the weights, what a map is decided by."""
+        return {name: getattr(self, name) for name in SAMPLING}
+
     def to_dict(self) -> dict:
         """Plain JSON values."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}

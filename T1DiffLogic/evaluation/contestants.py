@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from ..engine import checkpoint
+from ..engine.t1diff import T1DiffConfig
 from ..errors import StudyError
 from ..resources import trained_on
 from ..training.methods import load
@@ -68,8 +69,16 @@ class TrainedMethod:
             "trained_on": trained_on(metadata),
             "parameters": sum(p.numel() for p in self.method.network.parameters()),
             **({"sampler": self.sampler, "sampler_steps": self.steps} if self.sampler else {}),
+            **self._sampling(),
             **{k: metadata[k] for k in kept if k in metadata},
         }
+
+    def _sampling(self) -> dict:
+        """How samples are drawn beside sampler and steps, of a diffusion."""
+        config = getattr(getattr(self.method, "network", None), "config", None)
+        if not isinstance(config, T1DiffConfig):
+            return {}
+        return {name: config.sampling[name] for name in ("spacing", "level_sd_ms", "centred")}
 
     @torch.inference_mode()
     def predict(self, inputs: dict, samples: int, seed: int, slices: list[int]) -> np.ndarray:

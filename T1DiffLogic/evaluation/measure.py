@@ -8,7 +8,7 @@ from ..statistics import paired_segments
 from ..study import LV_CAVITY, LV_MYOCARDIUM
 from .cases import Reading
 from .image_quality import errors_ms, image_figures
-from .scar import reference_scar, scar_fractions, scar_rows
+from .scar import is_infarcted, reference_scar, scar_fractions, scar_rows
 from .sharpness import gradient_ms_per_mm, high_band_power
 from .uncertainty import LEVELS, coverage, crps_ms, normal_crps_ms, reliability
 
@@ -60,7 +60,7 @@ def segment_rows(reading: Reading, roc_ms: float | None) -> list[dict]:
     pairs = paired_segments(reading)
     reference = reference_scar(case)
     fractions = scar_fractions(reading, [mask for mask, _ in pairs], roc_ms)
-    infarcted = bool(reference.any() if not case.has("infarcted") else case.record["infarcted"])
+    infarcted = is_infarcted(case)
     rows = []
     for number, (mask, own) in enumerate(pairs, start=1):
         if min(mask.sum(), own.sum()) < LEAST_PIXELS:
@@ -115,9 +115,7 @@ def patient_row(
         "native_gradient_ms_per_mm", "high_band_ms2", "native_high_band_ms2",
     )  # fmt: skip
     return {
-        "infarcted": int(
-            bool(case.record["infarcted"]) if case.has("infarcted") else reference_scar(case).any()
-        ),
+        "infarcted": int(is_infarcted(case)),
         "slices": len(slices),
         "segments": len(segments),
         "n_wall": int(wall.sum()),

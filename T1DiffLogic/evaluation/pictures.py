@@ -13,7 +13,7 @@ import numpy as np
 
 from .cases import Case
 from .contestants import inputs_of
-from .scar import reference_scar
+from .scar import is_infarcted, reference_scar
 from .study_records import MEAN, SAMPLE, file_name
 
 WITH_SCAR, WITHOUT = 4, 1
@@ -26,7 +26,7 @@ def chosen_cases(cases: Iterable[Case]) -> list[tuple[Case, int]]:
     scarred, healthy = [], []
     for case in cases:
         size = reference_scar(case).sum(axis=(1, 2))
-        sick = bool(case.record["infarcted"]) if case.has("infarcted") else bool(size.any())
+        sick = is_infarcted(case)
         if sick and size.any() and len(scarred) < WITH_SCAR:
             scarred.append((case, int(size.argmax())))
         elif not sick and len(healthy) < WITHOUT:
@@ -63,7 +63,7 @@ def write_exchange(path: Path, maps: dict, one: Case, other: Case) -> None:
     """The four maps of an exchange, at the slice of `one` with the largest infarct, and who has one."""
     s = int(reference_scar(one).sum(axis=(1, 2)).argmax())
     path.parent.mkdir(parents=True, exist_ok=True)
-    infarct = np.array([bool(reference_scar(case).any()) for case in (one, other)])
+    infarct = np.array([is_infarcted(case) for case in (one, other)])
     arrays = {f"{mod}{mor}": _whole(image[s]) for (mod, mor), image in maps.items()}
     _save(path, arrays | {"infarct": infarct})
 

@@ -17,6 +17,7 @@ import torch
 from ..dataset.pairs import PreparedPairs
 from ..errors import StudyError
 from ..study import RESEARCH_NOTICE
+from ..training.prepared import check_phases
 from ..versions import installed_versions
 from .calibration import calibrated, native_threshold
 from .cases import Case
@@ -25,7 +26,7 @@ from .disentanglement import can_be_intervened, exchange_rows, exchanged
 from .measure import measured
 from .origin import commit, device_name
 from .pictures import chosen_cases, write_exchange, write_pictures
-from .scar import reference_scar
+from .scar import is_infarcted
 from .sensitivity import sensitivity_rows
 from .study_records import MEAN, TEST, StudyRecords, file_name, read_run, write_run
 from .trivial import TrainingMeans, training_means, trivial_controls
@@ -93,6 +94,8 @@ class Evaluation:
         self.failures = 0
         for number, (name, folder) in enumerate(self.methods.items()):
             method = TrainedMethod(name, folder, self.device, options.most_steps)
+            for pairs in self.groups.values():
+                check_phases(method.method, pairs)
             self._measure(method)
             self._copy_log(name, folder)
             write_pictures(self.folder / "pictures", method, self.chosen, options.samples, options.seed)
@@ -118,6 +121,7 @@ class Evaluation:
                 "slices": sum(r["patient"] in chosen for r in pairs.rows),
                 "origin": pairs.description.get("origin", "not stated"),
                 "options": pairs.description.get("options", {}),
+                "sha256": pairs.digest,
             }
         fixed = {
             "format": 1,
@@ -138,6 +142,15 @@ class Evaluation:
                     raise StudyError(
                         f"{self.folder} holds a study with another {name}; give an empty folder with -o."
                     )
+            for name, group in groups.items():
+                before = earlier["groups"].get(name, group)
+                if before.get("sha256", group["sha256"]) != group["sha256"]:
+                    raise StudyError(
+                        f"{self.groups[name].folder} is not what {self.folder} was measured on; "
+                        "give an empty folder with -o."
+                    )
+                if before["patients"] > group["patients"]:  # of a run without --patients
+                    groups[name] = before
             fixed["methods"] = earlier["methods"]
             fixed["groups"] = earlier["groups"] | groups
             fixed["native_roc_threshold_ms"] = earlier.get("native_roc_threshold_ms")
@@ -258,8 +271,8 @@ class Evaluation:
     def _exchange_pairs(self) -> list[tuple[Case, Case]]:
         """Patients with an infarct beside patients without, in order; neighbours where one is missing."""
         cases = list(self._cases(TEST))
-        sick = [c for c in cases if reference_scar(c).any()]
-        well = [c for c in cases if not reference_scar(c).any()]
+        sick = [c for c in cases if is_infarcted(c)]
+        well = [c for c in cases if not is_infarcted(c)]
         pairs = list(zip(sick, well)) or list(zip(cases[::2], cases[1::2]))
         return pairs[: self.options.exchanges]
 

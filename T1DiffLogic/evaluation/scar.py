@@ -16,6 +16,9 @@ from .cases import Case, Reading
 
 RULES = ("fixed", "remote", "roc")
 SECTORS = 36
+INFARCTED_SHARE = 0.15
+"""A segment is infarcted when this share of its native pixels is."""
+
 REACHED = 0.05
 """A sector of the wall is reached by the infarct when this share of its pixels is."""
 
@@ -24,6 +27,15 @@ def reference_scar(case: Case) -> np.ndarray:
     """(S, H, W) bool within the native map's trimmed segments."""
     wall = (case.record["aha_t1"] > 0) & (case.native_ms > 0)
     return wall & (case.native_ms > FIXED_THRESHOLD_MS if case.scar is None else case.scar)
+
+
+def is_infarcted(case: Case) -> bool:
+    """Whether a patient counts as infarcted: as the record says, else when a segment of the native map is.
+    A single pixel above 1250 ms, which noise makes of anybody's map, does not count."""
+    if case.has("infarcted"):
+        return bool(case.record["infarcted"])
+    reference, aha = reference_scar(case), case.record["aha_t1"] * (case.native_ms > 0)
+    return any(reference[aha == n].mean() >= INFARCTED_SHARE for n in np.unique(aha[aha > 0]))
 
 
 def thresholds_ms(reading: Reading, rule: str, roc_ms: float | None) -> np.ndarray | None:

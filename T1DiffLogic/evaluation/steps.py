@@ -97,6 +97,8 @@ class StepsStudy:
             "seed": self.seed,
             "samples": list(self.samples),
             "sampler": network.config.sampler,
+            "spacing": network.config.spacing,
+            "level_sd_ms": network.config.level_sd_ms,
         }
         path = self._folder / RUN
         if path.is_file():

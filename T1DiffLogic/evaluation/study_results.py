@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import numpy as np
 
 from ..errors import StudyError
 from .records import read
+from .scar import INFARCTED_SHARE
 from .study_records import MEAN, SAMPLE, STEP, TEST, read_run
 
 ORDER = (
@@ -29,9 +32,6 @@ LABELS = {
 }  # fmt: skip
 """Names in tables of the methods by kind; another name given with --methods stands as it is."""
 
-INFARCTED_SHARE = 0.15
-"""A segment is infarcted when this share of its native pixels is."""
-
 
 class Study:
     """One OUT/data folder. A row of a table is told by its group, method and variant."""
@@ -44,12 +44,21 @@ class Study:
             )
         self.folder, self.run = folder, run
         self._tables: dict[str, dict[tuple[str, str, str], list[dict]]] = {}
+        self._only: frozenset[str] | None = None
+
+    def among(self, patients: Iterable[str]) -> Study:
+        """The same study with the rows of these patients alone."""
+        view = copy.copy(self)
+        view._tables, view._only = {}, frozenset(patients)
+        return view
 
     def rows(self, table: str, method: str, variant: str | None = "", group: str = TEST) -> list[dict]:
         """Rows as text, in the order of the CSV; `variant` None for tables that have no such column."""
         if table not in self._tables:
             sorted_rows: dict[tuple[str, str, str], list[dict]] = {}
             for row in read(self.folder / f"{table}.csv"):
+                if self._only is not None and row["patient"] not in self._only:
+                    continue
                 sorted_rows.setdefault((row["group"], row["method"], row.get("variant", "")), []).append(row)
             self._tables[table] = sorted_rows
         return self._tables[table].get((group, method, variant or ""), [])

@@ -55,6 +55,10 @@ class Method(Learner):
         super().__init__()
         self.architecture = architecture
 
+    def takes_phases(self, count: int) -> bool:
+        """Whether it can learn from cines of `count` frames: ED and ES must be among them."""
+        return count >= 3
+
     def predict_ms(self, inputs: dict, samples: int, seed: int, slices: Sequence[int]) -> Tensor:
         """(B,K,H,W) float32 ms of the B slices of `inputs`; K is `samples`, or 1 when deterministic.
 

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from ..dataset.pairs import PreparedPairs
+from ..errors import StudyError
 from .data import TrainingData, step_seed
+from .method import Method
 from .rendered import engine_inputs, flip_and_turn, plain_inputs
 
 READ_AT_ONCE = 32
@@ -55,6 +57,16 @@ class PreparedData(TrainingData):
             inputs = engine_inputs(drawn, generator, predicted)
             yield {name: value[own] for name, value in inputs.items()}
             number += 1
+
+
+def check_phases(method: Method, pairs: PreparedPairs) -> None:
+    """StudyError when a method cannot learn from, or be measured on, the cines of a DATASET folder."""
+    count = int(pairs.description.get("cine_phases", method.cine_phases))
+    if not method.takes_phases(count):
+        raise StudyError(
+            f"{pairs.folder} was prepared with {count} cine phases, and {method.name} takes "
+            f"{method.cine_phases}; prepare it with --cine-phases {method.cine_phases}."
+        )
 
 
 def tensors(pairs: PreparedPairs, indices: Sequence[int], device: torch.device) -> dict[str, Tensor]:

@@ -53,6 +53,9 @@ class Regression(Method):
         self.network = RegressionUNet(**widths)
         self.cine_phases = widths["cine_phases"]
 
+    def takes_phases(self, count: int) -> bool:
+        return count == self.cine_phases
+
     def training_losses(self, inputs: dict) -> Iterator[tuple[str, Tensor]]:
         found = self.network(inputs["cine"], inputs["soft_ed"], inputs["soft_es"])
         error = (normalise(inputs[self.target]) - found) / HUBER_UNIT

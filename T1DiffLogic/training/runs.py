@@ -8,13 +8,14 @@ from pathlib import Path
 
 import torch
 
+from ..dataset.pairs import PreparedPairs
 from ..engine import checkpoint
 from ..engine.t1diff import SAMPLING
 from ..errors import StudyError
 from ..progress import silent
 from .learner import Learner
 from .methods import configuration, method_class
-from .prepared import PreparedData
+from .prepared import PreparedData, check_phases
 from .segmenter import Segmenter, SegmenterValidation
 from .stream import RenderedImages, RenderedPairs
 from .train import RunOptions, train
@@ -56,6 +57,8 @@ def train_method(
     if start is not None:
         _start_from(method, method.architecture, start)
     if dataset is not None:
+        for split in ("train", "validation"):  # before anything is loaded
+            check_phases(method, PreparedPairs(dataset, split, cache_mib=0))
         data = PreparedData(dataset, batch_size, options.seed)
         validation = partial(Validation.prepared, dataset, device)
     else:

@@ -84,6 +84,9 @@ class T1DiffFast(Method):
             self.network.normalise(target), self.pixel_weight(inputs),
         )  # fmt: skip
 
+    def takes_phases(self, count: int) -> bool:
+        return self.cine_phases == 1 or count == self.cine_phases
+
     def frames(self, inputs: dict) -> Tensor:
         """(B,P,H,W): the frames that E_m sees; P = 1 is the ED frame of however many there are."""
         return inputs["cine"][:, :1] if self.cine_phases == 1 else inputs["cine"]

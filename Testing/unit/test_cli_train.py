@@ -7,7 +7,10 @@ import pytest
 from training_cases import write_dataset
 
 from T1DiffLogic.cli import main
+from T1DiffLogic.dataset.pairs import PreparedPairs
+from T1DiffLogic.errors import StudyError
 from T1DiffLogic.training import methods, t1diff
+from T1DiffLogic.training.prepared import check_phases
 
 
 @pytest.mark.parametrize(
@@ -49,6 +52,31 @@ def test_missing_lightning_is_one_sentence(tmp_path, monkeypatch, capsys):
 def test_a_folder_that_is_no_dataset_is_named(tmp_path, capsys):
     assert main(["train", "regression", str(tmp_path / "none"), "-o", str(tmp_path / "out")]) == 1
     assert "dataset.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_a_split_without_patients_is_told_before_anything_is_loaded(split, tmp_path, capsys):
+    kinds = {"train": 1, "validation": 1} | {split: 0}
+    folder = write_dataset(tmp_path / "pairs", kinds)
+    assert main(["train", "regression", str(folder), "-o", str(tmp_path / "out"), "--max-updates", "1"]) == 1
+    said = capsys.readouterr().err
+    assert f"no pair of the split '{split}'" in said and "--split-seed" in said
+
+
+@pytest.mark.parametrize(("name", "taken"), [("t1diff", False), ("regression", False), ("pix2pix", True)])
+def test_a_dataset_of_other_cine_phases_is_told(name, taken, tmp_path):
+    folder = write_dataset(tmp_path, {"train": 1})
+    path = folder / "dataset.json"
+    path.write_text(path.read_text().replace('"cine_phases": 5', '"cine_phases": 9'))
+    pairs = PreparedPairs(folder, "train")
+    method = methods.create(name, "small")
+    if taken:
+        check_phases(method, pairs)
+    else:
+        with pytest.raises(
+            StudyError, match="9 cine phases, and .* takes 5; prepare it with --cine-phases 5"
+        ):
+            check_phases(method, pairs)
 
 
 def test_training_on_prepared_pairs_leaves_a_model_folder(tmp_path, monkeypatch, capsys):

@@ -56,6 +56,18 @@ def test_without_a_known_infarct_the_native_map_is_the_reference(sick):
     assert (scar.reference_scar(case) == (wall & (record["t1_ms"] > 1250))).all()
 
 
+def test_a_noisy_pixel_makes_nobody_infarcted(sick):
+    record = {k: v for k, v in sick.record.items() if k not in ("scar", "infarcted")}
+    assert scar.is_infarcted(sick)
+    wall = (record["aha_t1"] > 0) & (record["t1_ms"] > 0)
+    assert scar.is_infarcted(Case("test", record | {"t1_ms": np.where(wall, 1400.0, record["t1_ms"])}))
+    calm = np.where(wall, 1180.0, record["t1_ms"])
+    calm[tuple(np.argwhere(wall)[0])] = 1400.0
+    assert not scar.is_infarcted(Case("test", record | {"t1_ms": calm}))
+    # what is known of a patient stands above what the map shows
+    assert scar.is_infarcted(Case("test", record | {"t1_ms": calm, "infarcted": np.array(1)}))
+
+
 def test_wall_shares_are_of_ten_degrees(sick):
     aha, found = sick.record["aha_t1"], sick.scar & (sick.record["aha_t1"] > 0)
     shares = scar.wall_shares(found, aha)

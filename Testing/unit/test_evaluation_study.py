@@ -13,7 +13,7 @@ from T1DiffLogic.dataset.pairs import PreparedPairs
 from T1DiffLogic.engine import checkpoint
 from T1DiffLogic.engine.t1diff import T1Diff, T1DiffConfig
 from T1DiffLogic.errors import StudyError
-from T1DiffLogic.evaluation import comparisons, scar_tables, tables
+from T1DiffLogic.evaluation import comparisons, probe_tables, scar_tables, tables
 from T1DiffLogic.evaluation.cases import Case
 from T1DiffLogic.evaluation.contestants import TrainedMethod, inputs_of, next_patients, noise_seed
 from T1DiffLogic.evaluation.results import write_results
@@ -159,6 +159,43 @@ def test_other_weights_under_the_same_name_are_measured_anew(study, dataset, met
     run = json.loads((tmp_path / "study" / "data" / "run.json").read_text())
     config = checkpoint.read_config(tmp_path / "other")
     assert run["methods"]["rival"]["weights_sha256"] == config["weights_sha256"]
+
+
+def test_the_same_weights_sampled_otherwise_are_measured_anew(study, dataset, methods, tmp_path):
+    shutil.copytree(study, tmp_path / "study")
+    shutil.copytree(methods["rival"], tmp_path / "leveled")
+    path = tmp_path / "leveled" / "config.json"
+    config = json.loads(path.read_text())
+    config["architecture"]["level_sd_ms"] = 40.0
+    path.write_text(json.dumps(config))
+    said = []
+    other = {"ours": methods["ours"], "rival": tmp_path / "leveled"}
+    evaluation(dataset, tmp_path / "study", other, say=said.append).run()
+    assert any(line.startswith("rival: other weights") for line in said)
+    run = json.loads((tmp_path / "study" / "data" / "run.json").read_text())
+    assert (run["methods"]["rival"]["level_sd_ms"], run["methods"]["ours"]["level_sd_ms"]) == (40.0, 0.0)
+
+
+def test_a_dataset_that_was_prepared_again_is_another_study(study, dataset, methods, tmp_path):
+    shutil.copytree(study, tmp_path / "study")
+    shutil.copytree(dataset, tmp_path / "dataset")
+    path = tmp_path / "dataset" / "pairs.csv"
+    path.write_text(path.read_text().replace("mid", "apical", 1))
+    with pytest.raises(StudyError, match="is not what .* was measured on; give an empty folder"):
+        evaluation(tmp_path / "dataset", tmp_path / "study", methods).run()
+
+
+def test_what_a_shift_costs_is_told_beside_the_same_hearts(study):
+    found = probe_tables.shift_table(Study(study / "data"))
+    mine = [r for r in found.rows if r[0].startswith("ours, mean")]
+    assert [r[1] for r in mine] == ["test", "test, 2 of them", "vendor shift"]
+    errors = {
+        r["patient"]: float(r["wall_rmse_ms"])
+        for r in rows(study / "data" / "patients.csv")
+        if (r["group"], r["method"], r["variant"]) == ("test", "ours", MEAN)
+    }
+    assert mine[1][2][1][0] == pytest.approx(np.mean([errors["test-0"], errors["test-1"]]))
+    assert mine[0][2][1][0] == pytest.approx(np.mean(list(errors.values())))
 
 
 def test_another_study_is_not_mixed_in(study, dataset, methods):

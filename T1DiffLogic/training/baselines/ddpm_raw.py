@@ -94,6 +94,9 @@ class DDPMRaw(T1DiffFast):
     def validated_ms(self, inputs: dict, slices: Sequence[int]) -> dict[str, Tensor]:
         return self._recipe.validated_ms(self, inputs, slices)
 
+    def takes_phases(self, count: int) -> bool:
+        return Method.takes_phases(self, count)
+
     def calibrate(self, validation: Validation) -> None:
         """Nothing: without contours there is no myocardium whose level could be drawn."""
 

@@ -91,6 +91,9 @@ class GANDisentangled(AdversarialMethod):
         )
         self.discriminator = PatchDiscriminator(3, s.discriminator_width)
 
+    def takes_phases(self, count: int) -> bool:
+        return self.settings.cine_phases in (1, count)
+
     def conditions(self, inputs: dict) -> tuple[Tensor, Tensor, Tensor]:
         """What the encoders see: the frames that T1Diff's E_m sees, and both masks."""
         cine = inputs["cine"][:, :1] if self.settings.cine_phases == 1 else inputs["cine"]
