@@ -68,8 +68,9 @@ def add(subparsers, common) -> None:
 def run(args, reporter) -> None:
     """Finds the patients, prepares each, writes the tables; says where."""
     from ..batch.pools import default_workers, visible_gpus
-    from ..dataset.cohort import find_patients, write_key
+    from ..dataset.cohort import ReconSource, find_patients, write_key
     from ..dataset.pairing import PairingOptions
+    from ..dataset.pairs import SPLITS
     from ..dataset.preparing import Patient, prepare_patients
     from ..dataset.splits import split_of
     from ..errors import UsageError
@@ -95,13 +96,18 @@ def run(args, reporter) -> None:
     names = ("test_share", "validation_share", "patient_by")
     description = {
         "split_seed": args.split_seed,
-        "origin": "own scans",
+        "origin": "CMRxRecon" if all(isinstance(p.source, ReconSource) for p in found) else "own scans",
         "options": {name: getattr(args, name) for name in names},
     }
     result = prepare_patients(
         patients, args.output, options, description, workers, reporter, args.device, args.debug
     )
     reporter.say(f"{result.done} of {result.patients} patients, {result.pairs} pairs: {args.output}")
+    for split in SPLITS:
+        if not any(p.split == split for p in patients):
+            reporter.say(
+                f"no patient is in the split {split!r}; another --split-seed or share may give it some"
+            )
     if result.excluded:
         reporter.say(f"{result.excluded} patients are left out: excluded.csv says why")
     reporter.event("done", output=str(args.output), status="ok", patients=result.done, pairs=result.pairs)

@@ -156,7 +156,7 @@ INNER_WALL_WEIGHT = 2.0
 def engine_inputs(batch: dict, generator: torch.Generator, predicted: tuple | None = None) -> dict:
     """What T1Diff is trained on, from one rendered batch.
 
-    predicted  None, or (soft_ed, soft_es) of the segmenter, (B, 4, H, W) each, used for half of the
+    predicted  None, or (soft_ed, soft_es) of the segmenter, (B, 4, H, W) each, used for 60 % of the
                slices in place of softened true masks
     Returns cine (B, P, H, W), soft_ed, soft_es (B, 4, H, W), t1_ms, expected_ms and weight
     (B, 1, H, W), float32; weight is 0 where the T1 map has no value.
