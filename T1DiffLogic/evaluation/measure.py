@@ -99,6 +99,8 @@ def patient_row(
                                   sd_ms and coverage_* None for one sample
     one_sd_crps_ms                of the samples' mean with one normal error of `error_sd_ms` for all pixels,
                                   the doubt that any map can have; None without one
+    own_sd_crps_ms                the same with the map of the samples' SD times `sd_factor`: both SDs are
+                                  then fitted on the same patients, and few samples cost nothing. None of one
     calibrated_coverage_*         the same with the SD times `sd_factor`, None without one
     """
     case, wall = reading.case, reading.shared_wall
@@ -134,6 +136,7 @@ def patient_row(
         "global_ms": float(reading.t1_ms[mine].mean(dtype=np.float64)) if mine.any() else None,
         "crps_ms": crps_ms(reading.samples_ms[:, wall], native),
         "one_sd_crps_ms": None if error_sd_ms is None else normal_crps_ms(image, error_sd_ms, native),
+        "own_sd_crps_ms": normal_crps_ms(image, sd_factor * sd, native) if several and sd_factor else None,
         "sd_ms": float(np.sqrt(np.square(sd, dtype=np.float64).mean())) if several and native.size else None,
         **_coverage(reading, None if not several else 1.0),
         **{

@@ -29,17 +29,15 @@ def crps_ms(samples: np.ndarray, observed: np.ndarray) -> float | None:
     return float((np.abs(ordered - observed).mean(axis=0) - 0.5 * spread).mean())
 
 
-def normal_crps_ms(mean: np.ndarray, sd: float, observed: np.ndarray) -> float | None:
-    """Mean CRPS in ms of N(mean, sd²), one SD for all, against what was observed (n,), in closed form
-    (Gneiting and Raftery 2007, section 4.2). None without pixels; an SD of 0 gives the
-    mean absolute error."""
+def normal_crps_ms(mean: np.ndarray, sd: np.ndarray | float, observed: np.ndarray) -> float | None:
+    """Mean CRPS in ms of N(mean, sd²) against what was observed (n,), in closed form (Gneiting and Raftery
+    2007, section 4.2). One `sd` for all or (n,). None without pixels; an SD of 0 gives the absolute error."""
     if not observed.size:
         return None
     error = np.abs(np.asarray(observed, np.float64) - mean)
-    if sd <= 0:
-        return float(error.mean())
-    z = error / sd
-    return float((sd * (z * (2 * norm.cdf(z) - 1) + 2 * norm.pdf(z) - 1 / np.sqrt(np.pi))).mean())
+    known = np.maximum(np.asarray(sd, np.float64), 1e-9)
+    z = error / known
+    return float((known * (z * (2 * norm.cdf(z) - 1) + 2 * norm.pdf(z) - 1 / np.sqrt(np.pi))).mean())
 
 
 def coverage(mean, sd, observed, factor: float = 1.0) -> dict[str, float | None]:

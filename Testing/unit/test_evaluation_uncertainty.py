@@ -45,6 +45,9 @@ def test_crps_of_a_normal_error_is_that_of_endless_samples_of_it():
     mean, observed = np.array([1100.0, 1250.0, 1300.0]), np.array([1130.0, 1250.0, 1210.0])
     drawn = generator.normal(mean, 60.0, (40000, 3))
     assert normal_crps_ms(mean, 60.0, observed) == pytest.approx(crps_ms(drawn, observed), rel=0.01)
+    each = np.array([20.0, 60.0, 100.0])
+    apart = [normal_crps_ms(mean[i : i + 1], each[i], observed[i : i + 1]) for i in range(3)]
+    assert normal_crps_ms(mean, each, observed) == pytest.approx(np.mean(apart))
     assert normal_crps_ms(mean, 0.0, observed) == pytest.approx(np.abs(mean - observed).mean())
     assert normal_crps_ms(np.zeros(0), 60.0, np.zeros(0)) is None
 
