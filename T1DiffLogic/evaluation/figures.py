@@ -10,6 +10,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from scipy.stats import norm
 
 from .agreement import clustered_agreement
@@ -236,6 +237,11 @@ def convergence_figure(study: Study, folder: Path) -> list[str]:
                       color=colour, marker=".", ms=4)  # fmt: skip
         axis.set_xlabel(title)
         axis.grid(alpha=0.3)
+    # from the thousand of a generator that knows nothing to differences of a few ms
+    axes[0].set_yscale("log")
+    axes[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
+    axes[0].yaxis.set_major_formatter(StrMethodFormatter("{x:.0f}"))
+    axes[0].yaxis.set_minor_formatter(NullFormatter())
     axes[0].set_ylabel("RMSE in the inner wall, validation (ms)")
     axes[0].legend(fontsize=8, frameon=False)
     return save(figure, study, folder, "convergence")
