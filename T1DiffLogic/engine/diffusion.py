@@ -17,8 +17,7 @@ SPACINGS = ("trailing", "leading", "log_snr")
 
 LOG_SNR = (-9.0, 3.0)
 """Of one pixel. What some thousand pixels have in common, as a myocardium its T1, shows through the
-noise from a log SNR of −ln(thousands) on; at 3 the noise is a fifth of the unit of z_0. With 8 steps and
-the released weights 3 had a lower CRPS than 4 or 5 and a sample's gradients nearer to the scan's."""
+noise from a log SNR of −ln(thousands) on; at 3 the noise is a fifth of the unit of z_0."""
 
 
 def _linear_alpha_bar(timesteps: int) -> Tensor:

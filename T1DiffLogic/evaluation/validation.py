@@ -30,12 +30,10 @@ from ..study import LV_CAVITY, LV_MYOCARDIUM, RV, T1Map
 from ..synthesis import synthesize
 from .controls import plausible, training_means
 from .records import FAILURES, PATIENTS, SEGMENTS, append, read, resume
+from .scar import INFARCTED_SHARE
 
 REMOTE_SHARE = 0.05
 """A segment is remote when less than this share of it is infarcted."""
-
-INFARCTED_SHARE = 0.15
-"""A segment is infarcted when this share of its pixels is more than half infarct core."""
 
 
 def segment_rows(patient: DigitalPatient, synthesis, segmenter: Segmenter) -> list[dict]:

@@ -52,6 +52,13 @@ def test_crps_of_a_normal_error_is_that_of_endless_samples_of_it():
     assert normal_crps_ms(np.zeros(0), 60.0, np.zeros(0)) is None
 
 
+def test_eight_samples_in_pairs_cost_seven_percent_more_than_the_whole_distribution():
+    generator = np.random.default_rng(7)
+    observed, half = generator.normal(0, 100, 40000), generator.normal(0, 100, (4, 40000))
+    drawn, whole = crps_ms(np.concatenate([half, -half]), observed), normal_crps_ms(0.0, 100.0, observed)
+    assert drawn / whole == pytest.approx(1.072, abs=0.005)
+
+
 def test_crps_punishes_a_spread_that_is_not_there_and_rewards_one_that_is():
     generator = np.random.default_rng(2)
     observed = generator.normal(1200, 40, 4000)
