@@ -12,7 +12,7 @@ from .anatomy.normalisation import FEATURES, intensity_distance, intensity_featu
 from .anatomy.roi import PIXEL_MM
 from .devices import chosen_device
 from .engine import checkpoint
-from .engine.t1diff import T1Diff
+from .engine.t1diff import DRAWING, T1Diff
 from .errors import StudyError
 from .options import SynthesisOptions
 from .resources import model_folder, trained_on
@@ -90,8 +90,7 @@ class LoadedModel:
             "sampler": self.network.config.sampler,
             "steps": self.steps(options),
             "samples": self.samples(options),
-            "spacing": self.network.config.spacing,
-            "level_sd_ms": self.network.config.level_sd_ms,
+            **{name: self.network.config.sampling[name] for name in DRAWING},
             "device": self.device.type,
             "versions": installed_versions("torch", "numpy", "SimpleITK", "pydicom"),
             "trained_on": self.trained_on,

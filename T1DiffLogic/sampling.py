@@ -61,8 +61,9 @@ def draw_samples(
     steps: int | None,
     progress: Callable[[float], None],
     maps_at_once: int | None = None,
-) -> np.ndarray:
-    """(len(slices), K, H, W) float32 ms of the slices with the given indices.
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Samples (len(slices), K, H, W) and SD (len(slices), H, W), float32 ms, of the slices with the given
+    indices; an SD of None where only the samples tell it.
 
     maps_at_once  slices × samples in one batch, where less memory must do; None is what the device likes
 
@@ -72,12 +73,14 @@ def draw_samples(
     per_batch = max(1, (maps_at_once or MAPS_AT_ONCE[device.type]) // samples)
     batches = [slices[i : i + per_batch] for i in range(0, len(slices), per_batch)]
     drawn = [np.empty((0, samples, *inputs.cine.shape[-2:]), dtype=np.float32)]
+    spread = [np.empty((0, *inputs.cine.shape[-2:]), dtype=np.float32)]
     progress(0.0)
     for done, batch in enumerate(batches):
         index = torch.from_numpy(np.asarray(batch))
         with inference_precision(device):
             conditions = network.encode(
-                *(t[index].to(device) for t in (inputs.cine, inputs.soft_ed, inputs.soft_es))
+                *(t[index].to(device) for t in (inputs.cine, inputs.soft_ed, inputs.soft_es)),
+                network.config.views,
             )
             maps = network.sample(
                 conditions,
@@ -85,9 +88,12 @@ def draw_samples(
                 steps=steps,
                 callback=lambda step, total, done=done: progress((done + step / total) / len(batches)),
             )
+            sd = network.sd_ms(conditions)
         drawn.append(maps.float().cpu().numpy())
+        if sd is not None:
+            spread.append(sd.float().cpu().numpy())
     progress(1.0)
-    return np.concatenate(drawn)
+    return np.concatenate(drawn), np.concatenate(spread) if network.config.learned_spread else None
 
 
 def restored(

@@ -283,7 +283,8 @@ class Synthesis:
     """The synthetic T1 map of one study, back in cine geometry.
 
     cine           the Cine it was made from
-    t1_ms, sd_ms   (S, R, C) float32 ms: mean and SD of the K samples; 0 = no value
+    t1_ms          (S, R, C) float32 ms: mean of the K samples; 0 = no value
+    sd_ms          (S, R, C) float32 ms: the SD that the model has learned of it, or that of the samples
     valid          (S, R, C) uint8, 1 where the map has a value
     samples_ms     (K, S, R, C) float32 ms, 0 where not valid
     aha            (S, R, C) uint8 AHA segment 1…16 inside the trimmed ED myocardium, else 0

@@ -62,7 +62,7 @@ def synthesize(
         inputs = engine_inputs(cine, anatomy.phases, masks, roi, model.network.config.cine_phases)
         flags, judged = with_intensities(anatomy.flags, model.far_from_training(inputs))
         slices = np.flatnonzero(judged)
-        maps = draw_samples(
+        maps, sd = draw_samples(
             model.network,
             inputs,
             slices,
@@ -72,7 +72,10 @@ def synthesize(
             within(progress, "synthesize"),
             options.maps_at_once,
         )
-        samples_ms, valid = restored(maps, slices, roi, inputs, masks)
+        if sd is not None:  # goes the maps' way
+            maps = np.concatenate([maps, sd[:, None]], axis=1)
+        restored_ms, valid = restored(maps, slices, roi, inputs, masks)
+        samples_ms = restored_ms[:samples]
     return Synthesis(
         cine=cine,
         phases=anatomy.phases,
@@ -82,8 +85,7 @@ def synthesize(
             for s, level in enumerate(anatomy.levels)
         ),
         t1_ms=samples_ms.mean(axis=0),
-        # one sample says nothing of its spread: SD 0, as provenance's `samples` tells
-        sd_ms=samples_ms.std(axis=0, ddof=1) if samples > 1 else np.zeros_like(samples_ms[0]),
+        sd_ms=_of_samples(samples_ms) if sd is None else restored_ms[samples],
         valid=valid,
         samples_ms=samples_ms,
         aha=aha_labels(masks.labels_ed, masks.rv_insertions, anatomy.levels, cine.geometries),
@@ -96,3 +98,8 @@ def synthesize(
         native_ms=None if aligned is None else aligned.native_ms,
         native_aha=native_aha,
     )
+
+
+def _of_samples(samples_ms: np.ndarray) -> np.ndarray:
+    """(S, R, C) SD of K samples; one says nothing of its spread: SD 0, as provenance's `samples` tells."""
+    return samples_ms.std(axis=0, ddof=1) if len(samples_ms) > 1 else np.zeros_like(samples_ms[0])

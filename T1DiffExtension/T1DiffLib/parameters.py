@@ -51,7 +51,7 @@ class Overlay(enum.Enum):
     def label(self) -> str:
         return {
             "t1": _("Synthetic T1"),
-            "t1_sd": _("Uncertainty (SD over samples)"),
+            "t1_sd": _("Uncertainty (SD)"),
             "difference": _("Difference: synthetic − native"),
             "native": _("Native T1"),
             "": _("Cine alone"),

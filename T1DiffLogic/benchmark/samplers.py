@@ -60,7 +60,7 @@ def t1diff_contestant(network: T1Diff, sampler: str | None = None, steps: int | 
     def draw(inputs: EngineInputs, samples: int, evaluations: int, at_once: int | None = None) -> np.ndarray:
         slices = np.arange(len(inputs.cine))
         reached = within(silent, "benchmark")
-        return draw_samples(network, inputs, slices, samples, 0, evaluations, reached, at_once)
+        return draw_samples(network, inputs, slices, samples, 0, evaluations, reached, at_once)[0]
 
     config = network.config
     return Contestant("T1Diff", config.sampler, config.sampler_steps, parameters_of(network), draw)

@@ -59,6 +59,11 @@ def add(subparsers, common) -> None:
         "--start", type=Path, metavar="DIR", help="model folder whose weights to start from (default: none)"
     )
     learning.add_argument(
+        "--keep-mean",
+        action="store_true",
+        help="with --start, of T1Diff: its mean map stands, and the diffusion around it is learned anew",
+    )
+    learning.add_argument(
         "--segmenter",
         type=Path,
         metavar="DIR",
@@ -146,6 +151,7 @@ def run(args, reporter) -> None:
             dataset=args.dataset,
             size=args.size,
             start=args.start,
+            keep_mean=args.keep_mean,
             segmenter=None if args.dataset else args.segmenter or installed_segmenter(),
             **common,
         )
@@ -174,6 +180,10 @@ def _check(args: argparse.Namespace) -> None:
     segmenter = args.method == SEGMENTER
     if args.start and args.resume:
         raise UsageError("--start begins a new run and --resume goes on with one; leave out one of them.")
+    if args.keep_mean and (not args.start or _name(args) != "t1diff"):
+        raise UsageError(
+            "--keep-mean is for T1Diff's fast arm and needs --start with a folder that has a mean."
+        )
     if args.preset and args.method != SYNTHESIS:
         raise UsageError(f"--preset is for '{SYNTHESIS}'; the arms of the study are 't1diff' and 'paper'.")
     if segmenter and (args.dataset or args.size != "full" or args.segmenter):

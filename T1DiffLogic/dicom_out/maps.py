@@ -23,7 +23,7 @@ LARGEST_MS = 4095.0
 
 _WHAT = {
     "t1_map": ("T1", "Synthetic T1", T1_WINDOW_MS, False),
-    "t1_sd": ("T1 SD", "SD of the synthetic T1 over the samples", SD_WINDOW_MS, True),
+    "t1_sd": ("T1 SD", "SD of the synthetic T1", SD_WINDOW_MS, True),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -70,22 +71,46 @@ class Conditions:
 
     c_mod, c_mor   feature pyramids at H/2, H/4, H/8
     mean           None, or (B,1,H,W) float32: the expected T1 map, normalised to [−1, 1]
+    spread         None, or (B,1,H,W) float32: SD of what a scan differs from it by, in the same unit
     wall           None, or (B,1,H,W) float32: probability of LV myocardium at ED, where the person's
                    level is added to samples
+    turned         the same slices in views 1, 2, … of `engine.views`, each with conditions of its own
     """
 
     c_mod: tuple[Tensor, Tensor, Tensor]
     c_mor: tuple[Tensor, Tensor, Tensor]
     mean: Tensor | None = None
+    spread: Tensor | None = None
     wall: Tensor | None = None
+    turned: tuple[Conditions, ...] = ()
 
     @property
     def batch(self) -> int:
         return self.c_mod[0].shape[0]
 
+    def detach(self) -> Conditions:
+        """The same, through which nothing is learned; without the other views."""
+        maps = (m if m is None else m.detach() for m in (self.mean, self.spread, self.wall))
+        c_mod, c_mor = (tuple(f.detach() for f in c) for c in (self.c_mod, self.c_mor))
+        return Conditions(c_mod, c_mor, *maps)
+
+
+class MapHead(nn.Conv2d):
+    """Features at H/2 -> one map (B,1,H,W) float32 by depth-to-space.
+
+    bfloat16 would round a map by milliseconds, so this layer is float32 whatever autocast says.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__(channels, 4, 3, padding=1)
+
+    def forward(self, fine: Tensor) -> Tensor:
+        with torch.autocast(fine.device.type, enabled=False):
+            return F.pixel_shuffle(super().forward(fine.float()), 2)
+
 
 class MeanDecoder(nn.Module):
-    """c_mod and c_mor -> the expected T1 map (B,1,H,W), normalised; full resolution by depth-to-space."""
+    """c_mod and c_mor -> the expected T1 map (B,1,H,W), normalised: `head` of the `features`."""
 
     def __init__(self, modality_widths: tuple[int, int, int], morphology_widths: tuple[int, int, int]):
         super().__init__()
@@ -98,14 +123,33 @@ class MeanDecoder(nn.Module):
         self.middle = ResidualBlock(middle)
         self.up_fine = nn.ConvTranspose2d(middle, fine, 2, stride=2)
         self.fine = ResidualBlock(fine)
-        self.head = nn.Conv2d(fine, 4, 3, padding=1)
+        self.head = MapHead(fine)
 
-    def forward(self, c_mod: tuple[Tensor, ...], c_mor: tuple[Tensor, ...]) -> Tensor:
+    def features(self, c_mod: tuple[Tensor, ...], c_mor: tuple[Tensor, ...]) -> Tensor:
+        """(B, finest width, H/2, W/2)."""
         fine, middle, coarse = (
             enter(torch.cat([a, b], dim=1)) for enter, a, b in zip(self.enter, c_mod, c_mor, strict=True)
         )
         middle = self.middle(middle + self.up_middle(self.coarse(coarse)))
-        fine = self.fine(fine + self.up_fine(middle))
-        # bfloat16 would round the map by milliseconds: its last layer is float32
-        with torch.autocast(fine.device.type, enabled=False):
-            return F.pixel_shuffle(self.head(fine.float()), 2)
+        return self.fine(fine + self.up_fine(middle))
+
+    def forward(self, c_mod: tuple[Tensor, ...], c_mor: tuple[Tensor, ...]) -> Tensor:
+        return self.head(self.features(c_mod, c_mor))
+
+
+class SpreadDecoder(nn.Module):
+    """Features of the mean map -> SD (B,1,H,W) of what a scan differs from it by, above 0.
+
+    unit   the SD that it starts at; it stays within a tenth and ten times of it
+    """
+
+    def __init__(self, channels: int, unit: float):
+        super().__init__()
+        self.enter = nn.Conv2d(channels, channels // 2, 3, padding=1)
+        self.head = MapHead(channels // 2)
+        self.unit = unit
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, fine: Tensor) -> Tensor:
+        return self.unit * torch.exp(math.log(10) * torch.tanh(self.head(F.silu(self.enter(fine)))))

@@ -71,6 +71,14 @@ class DenoisingUNet(nn.Module):
             return F.pixel_shuffle(self.head(F.silu(self.norm(fine.float()))), 2)
 
 
+def shown_maps(conditions: Conditions) -> Tensor:
+    """(B,1 or 2,H,W): the mean map and, where it is learned, the logarithm of its spread, as they stand: the
+    diffusion's loss must not bend them."""
+    if conditions.spread is None:
+        return conditions.mean.detach()
+    return torch.cat([conditions.mean, conditions.spread.log()], dim=1).detach()
+
+
 class NoiseEstimator(DenoisingUNet):
     """Conditioned in the middle layers.
 
@@ -79,7 +87,8 @@ class NoiseEstimator(DenoisingUNet):
     does not depend on z_t: `project` computes it once a slice, `forward` adds it at every step.
 
     condition_scales   which of 64, 32, 16 receive conditions
-    with_mean          also show the mean map at the finest scale (the residual arm)
+    maps               how many maps are shown beside, at the finest scale: the mean map of the residual
+                       arm, and its spread if that is learned
     """
 
     def __init__(
@@ -88,20 +97,19 @@ class NoiseEstimator(DenoisingUNet):
         modality_widths: tuple[int, int, int] = (48, 96, 192),
         morphology_widths: tuple[int, int, int] = (32, 64, 128),
         condition_scales: tuple[int, ...] = SCALES,
-        with_mean: bool = False,
+        maps: int = 0,
     ):
         super().__init__(widths)
         if not condition_scales or not set(condition_scales) <= set(SCALES):
             raise ValueError(f"condition scales {condition_scales} must be some of {SCALES}")
         self.condition_scales = tuple(condition_scales)
-        self.with_mean = with_mean
         self.features = nn.ModuleDict()
         self.conditions = nn.ModuleDict()
         for scale, width, mod, mor in zip(SCALES, widths, modality_widths, morphology_widths, strict=True):
             if scale in self.condition_scales:
                 self.features[str(scale)] = nn.Conv2d(width, width, 1)
                 self.conditions[str(scale)] = nn.Conv2d(mod + mor, width, 1)
-        self.mean = nn.Conv2d(4, widths[0], 3, padding=1) if with_mean else None
+        self.mean = nn.Conv2d(4 * maps, widths[0], 3, padding=1) if maps else None
 
     def project(self, conditions: Conditions) -> dict[str, Tensor]:
         """The share of the conditions in the fused features, per scale."""
@@ -110,7 +118,7 @@ class NoiseEstimator(DenoisingUNet):
             if scale in self.condition_scales:
                 projected[str(scale)] = self.conditions[str(scale)](torch.cat([c_mod, c_mor], dim=1))
         if self.mean is not None:
-            projected["mean"] = self.mean(space_to_depth(conditions.mean.detach()))
+            projected["mean"] = self.mean(space_to_depth(shown_maps(conditions)))
         return projected
 
     def fuse(self, scale: int, features: Tensor, projected: dict[str, Tensor]) -> Tensor:

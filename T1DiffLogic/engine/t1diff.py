@@ -6,6 +6,7 @@ so that milliseconds survive.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -15,14 +16,25 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..resources import resources_folder
-from .conditions import Conditions, MeanDecoder, MorphologyEncoder, morphology, muscle_window
+from .conditions import (
+    Conditions,
+    MeanDecoder,
+    MorphologyEncoder,
+    SpreadDecoder,
+    morphology,
+    muscle_window,
+)
 from .diffusion import PREDICTIONS, SPACINGS, NoiseSchedule
 from .modality_encoder import ModalityEncoder
 from .noise import SampleNoise
 from .noise_estimator import SCALES, NoiseEstimator
 from .samplers import SAMPLERS
+from .views import VIEWS, turned, turned_back
 
-SAMPLING = ("sampler", "sampler_steps", "samples", "spacing", "level_sd_ms", "centred")
+DRAWING = ("spacing", "spread_factor", "level_sd_ms", "centred", "views")
+"""How a model draws samples, which no option of a command changes."""
+
+SAMPLING = ("sampler", "sampler_steps", "samples", *DRAWING)
 """What of a configuration can change without another training."""
 
 
@@ -39,6 +51,8 @@ class T1DiffConfig:
     loss_weighting       'none' (Eq. 6) or 'min_snr' with min_snr_gamma
     residual             True: diffuse (T1 − mean) / residual_scale around a regressed mean map
     residual_scale       its unit, in normalised T1 (0.1 is 120 ms of a 2400 ms window)
+    learned_spread       True: its unit is learned for every pixel instead, as the SD of T1 − mean; the
+                         diffusion then has one size everywhere, and knows from its first step where doubt is
     clip_z0              |z_0| is limited to this in training and in sampling
     outside_weight       least weight of a pixel in the diffusion loss: where nothing is to be
                          learned (air) sampling must still end somewhere defined
@@ -46,10 +60,15 @@ class T1DiffConfig:
     mean_huber           its δ in units of residual_scale; a small one draws infarcts towards the rest
     mean_weight          weight of the mean loss beside the diffusion loss
     sampler, sampler_steps, samples, spacing   defaults of sampling
+    spread_factor        what the spread is multiplied by in sampling: what a training of few people
+                         underestimates in people that it has not seen
     level_sd_ms          SD of what the samples are given beside the diffusion: one T1 more or less for all
                          the myocardium of a person, which no cine tells and no slice alone can draw
     centred              of a residual model: an antithetic pair of samples lies evenly around the mean map,
                          which knows the mean better than any number of samples
+    views                in so many views (`engine.views`) a slice is seen in sampling: pair after pair of
+                         samples in the next, around that view's mean map; what the views agree on is less chance,
+                         where they differ is doubt
     """
 
     size: int = 128
@@ -65,6 +84,7 @@ class T1DiffConfig:
     min_snr_gamma: float = 5.0
     residual: bool = True
     residual_scale: float = 0.1
+    learned_spread: bool = False
     clip_z0: float = 6.0
     outside_weight: float = 0.05
     mean_l1: float = 0.5
@@ -79,8 +99,10 @@ class T1DiffConfig:
     sampler_steps: int = 8
     samples: int = 8
     spacing: str = "trailing"
+    spread_factor: float = 1.0
     level_sd_ms: float = 0.0
     centred: bool = True
+    views: int = 1
 
     def __post_init__(self):
         for name in ("modality_widths", "morphology_widths", "estimator_widths", "condition_scales"):
@@ -103,6 +125,12 @@ class T1DiffConfig:
             raise ValueError(f"T1 window {self.t1_low_ms}–{self.t1_high_ms} ms is empty")
         if not 0 <= self.level_sd_ms <= self.t1_high_ms - self.t1_low_ms:
             raise ValueError(f"level_sd_ms {self.level_sd_ms} is no SD within the T1 window")
+        if not 0 < self.spread_factor <= 10:
+            raise ValueError(f"spread_factor {self.spread_factor} is not above 0 and at most 10")
+        if not 1 <= self.views <= VIEWS:
+            raise ValueError(f"{self.views} views are not 1 to {VIEWS}")
+        if self.learned_spread and not self.residual:
+            raise ValueError("a spread is learned around a mean map: learned_spread needs residual")
 
     @property
     def sampling(self) -> dict:
@@ -149,12 +177,14 @@ class T1Diff(nn.Module):
         )
         self.morphology = MorphologyEncoder(config.morphology_widths)
         self.mean = MeanDecoder(config.modality_widths, config.morphology_widths) if config.residual else None
+        learned = config.learned_spread
+        self.spread = SpreadDecoder(config.modality_widths[0], config.residual_scale) if learned else None
         self.estimator = NoiseEstimator(
             config.estimator_widths,
             config.modality_widths,
             config.morphology_widths,
             config.condition_scales,
-            with_mean=config.residual,
+            maps=config.residual + config.learned_spread,
         )
         weight = torch.ones(config.timesteps, dtype=torch.float64)
         if config.loss_weighting == "min_snr":
@@ -175,26 +205,49 @@ class T1Diff(nn.Module):
 
     # conditions
 
-    def encode(self, cine: Tensor, soft_ed: Tensor, soft_es: Tensor) -> Conditions:
+    def encode(self, cine: Tensor, soft_ed: Tensor, soft_es: Tensor, views: int = 1) -> Conditions:
         """Once per slice: cine (B,P,H,W), normalised by the caller, and class probabilities
-        (B,4,H,W) at ED and ES -> Conditions, with the mean map in the residual arm."""
+        (B,4,H,W) at ED and ES -> Conditions, with the mean map in the residual arm.
+
+        views  in how many ways the slices are seen; sampling wants the configuration's
+        """
         expected = (self.config.cine_phases, self.config.size, self.config.size)
         if cine.shape[1:] != expected:
             raise ValueError(f"cine must be (B, {', '.join(map(str, expected))}), got {tuple(cine.shape)}")
+        first, *others = (
+            self._encode(*(turned(x, view) for x in (cine, soft_ed, soft_es))) for view in range(views)
+        )
+        return dataclasses.replace(first, turned=tuple(others))
+
+    def _encode(self, cine: Tensor, soft_ed: Tensor, soft_es: Tensor) -> Conditions:
+        """Conditions of one view."""
         # blood is near 1 and myocardium near one half: centred there
         frames = 2 * (cine - 0.5)
         if self.config.muscle_window:
             frames = torch.cat([frames, muscle_window(cine, soft_ed)], dim=1)
         c_mod = self.modality(frames)
         c_mor = self.morphology(morphology(soft_ed, soft_es))
-        mean = self.mean(c_mod, c_mor) if self.mean is not None else None
-        return Conditions(c_mod, c_mor, mean, soft_ed[:, 2:3].float())
+        return self.combine(c_mod, c_mor, soft_ed[:, 2:3].float())
+
+    def combine(
+        self, c_mod: tuple[Tensor, ...], c_mor: tuple[Tensor, ...], wall: Tensor | None
+    ) -> Conditions:
+        """The Conditions that c_mod and c_mor make, which may be of different hearts."""
+        if self.mean is None:
+            return Conditions(c_mod, c_mor, wall=wall)
+        return Conditions(c_mod, c_mor, *self._maps(self.mean.features(c_mod, c_mor)), wall)
+
+    def _maps(self, fine: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Mean map and spread of the mean's finest features; the spread is only read off them."""
+        return self.mean.head(fine), None if self.spread is None else self.spread(fine.detach())
 
     def mean_ms(self, conditions: Conditions) -> Tensor:
-        """(B,H,W) ms: the regressed mean; ValueError in an arm without one."""
+        """(B,H,W) ms: the regressed mean, over all views; ValueError in an arm without one."""
         if conditions.mean is None:
             raise ValueError("this model has no mean map (residual = false); sample it instead")
-        return self.denormalise(conditions.mean[:, 0])
+        views = (conditions, *conditions.turned)
+        means = [turned_back(self.denormalise(v.mean[:, 0]), view) for view, v in enumerate(views)]
+        return torch.stack(means).mean(0)
 
     # training
 
@@ -220,8 +273,9 @@ class T1Diff(nn.Module):
         config = self.config
         if self.mean is not None:
             mean_loss = self.mean_loss(conditions, target, weight)
+            mean_loss = mean_loss + self.spread_loss(conditions, target, weight)
             # where the target says nothing, the diffusion adds nothing to the mean
-            error = (target - conditions.mean.detach()) / config.residual_scale
+            error = ((target - conditions.mean) / self._unit(conditions)).detach()
             z_0 = torch.where(weight > 0, error, torch.zeros_like(error))
         else:
             mean_loss = torch.zeros((), device=target.device)
@@ -257,6 +311,19 @@ class T1Diff(nn.Module):
         )
         return (weight * per_pixel).sum() / weight.sum().clamp_min(1e-6)
 
+    def spread_loss(self, conditions: Conditions, target: Tensor, weight: Tensor) -> Tensor:
+        """0-dim float32: weighted negative log likelihood of T1 − mean as normal with the learned SD (Nix and
+        Weigend 1994), without its constant; 0 where none is learned. The mean learns nothing from it."""
+        if conditions.spread is None:
+            return torch.zeros((), device=target.device)
+        squared = ((target - conditions.mean.detach()) / conditions.spread) ** 2
+        per_pixel = 0.5 * squared + conditions.spread.log()
+        return (weight * per_pixel).sum() / weight.sum().clamp_min(1e-6)
+
+    def _unit(self, conditions: Conditions) -> Tensor | float:
+        """What z_0 is counted in, in normalised T1."""
+        return self.config.residual_scale if conditions.spread is None else conditions.spread
+
     # sampling
 
     @staticmethod
@@ -264,6 +331,14 @@ class T1Diff(nn.Module):
         if times == 1:
             return projected
         return {name: value.repeat_interleave(times, dim=0) for name, value in projected.items()}
+
+    @staticmethod
+    def _of_samples(projected: list[dict[str, Tensor]], of_sample: list[int]) -> dict[str, Tensor]:
+        """Projected conditions of B slices in each view -> of their B·K samples, slice by slice."""
+        return {
+            name: torch.stack([projected[v][name] for v in of_sample], dim=1).flatten(0, 1)
+            for name in projected[0]
+        }
 
     @torch.no_grad()
     def sample(
@@ -292,8 +367,9 @@ class T1Diff(nn.Module):
                 f"noise must be of {conditions.batch} slices of {config.size} pixels, "
                 f"got {len(noise.slices)} of {noise.size}"
             )
-        device, samples = conditions.c_mod[0].device, noise.samples
-        projected = self._repeat(self.estimator.project(conditions), samples)
+        views, samples, device = (conditions, *conditions.turned), noise.samples, conditions.c_mod[0].device
+        of_sample = [k // 2 % len(views) for k in range(samples)]
+        projected = self._of_samples([self.estimator.project(v) for v in views], of_sample)
 
         def drawn(step: int) -> Tensor:
             return noise.at(step).flatten(0, 1).to(device)
@@ -309,17 +385,56 @@ class T1Diff(nn.Module):
         z_0 = SAMPLERS[sampler](
             predict, drawn(0), self.schedule, steps, noise=drawn, callback=callback, spacing=config.spacing
         ).unflatten(0, (-1, samples))[:, :, 0]
-        if conditions.mean is not None:
-            if config.centred:
-                paired = z_0[:, : samples // 2 * 2].unflatten(1, (-1, 2))
-                paired -= paired.mean(2, keepdim=True)
-            z_0 = conditions.mean + config.residual_scale * z_0
-        maps = self.denormalise(z_0)
+        if config.residual and config.centred:
+            paired = z_0[:, : samples // 2 * 2].unflatten(1, (-1, 2))
+            paired -= paired.mean(2, keepdim=True)
+        maps = torch.stack(
+            [turned_back(self._added(views[v], z_0[:, k]), v) for k, v in enumerate(of_sample)], dim=1
+        )
+        maps = self.denormalise(maps)
         if config.level_sd_ms and conditions.wall is not None:
             level = config.level_sd_ms * noise.levels().to(device)
             maps = maps + level[:, None, None] * conditions.wall
             maps = maps.clamp(config.t1_low_ms, config.t1_high_ms)
         return maps
+
+    def _added(self, conditions: Conditions, z_0: Tensor) -> Tensor:
+        """(B,H,W) normalised T1 of what the diffusion drew, in one view."""
+        if conditions.mean is None:
+            return z_0
+        variance = self._variance(conditions)
+        if self.config.level_sd_ms and conditions.wall is not None:
+            # what the level adds is the spread's too; a tenth of the variance at least stays the diffusion's
+            level = self.config.level_sd_ms / self._ms * conditions.wall[:, 0]
+            variance = torch.maximum(variance - level**2, 0.1 * variance)
+        return conditions.mean[:, 0] + variance.sqrt() * z_0
+
+    def _variance(self, conditions: Conditions) -> Tensor:
+        """(B,H,W) of T1 − mean as samples should have it, in one view, normalised."""
+        unit = self._unit(conditions)
+        unit = torch.full_like(conditions.mean, unit) if isinstance(unit, float) else unit
+        return (self.config.spread_factor * unit[:, 0]) ** 2
+
+    @property
+    def _ms(self) -> float:
+        """ms in one unit of normalised T1."""
+        return (self.config.t1_high_ms - self.config.t1_low_ms) / 2
+
+    def unit_ms(self, conditions: Conditions) -> Tensor:
+        """(B,H,W) ms, of a residual model: the SD that the views have learned or were given, their root mean
+        square."""
+        views = (conditions, *conditions.turned)
+        of_views = torch.stack([turned_back(self._variance(v), view) for view, v in enumerate(views)])
+        return of_views.mean(0).sqrt() * self._ms
+
+    def sd_ms(self, conditions: Conditions) -> Tensor | None:
+        """(B,H,W) ms: the SD that endless samples should have, of what each view has learned and of how far
+        the views lie apart; None where no spread is learned and only samples tell."""
+        if conditions.spread is None:
+            return None
+        views = (conditions, *conditions.turned)
+        means = torch.stack([turned_back(v.mean[:, 0], view) for view, v in enumerate(views)]) * self._ms
+        return (self.unit_ms(conditions) ** 2 + means.var(0, correction=0)).sqrt()
 
     def noise(self, seed: int, slices: Sequence[int], samples: int) -> SampleNoise:
         """What `sample` begins from, for K `samples` of the slices of these numbers."""

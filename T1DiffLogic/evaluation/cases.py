@@ -75,9 +75,9 @@ class Case:
             record["labels_ed"], record["labels_es"], record["rv_insertions"], self.levels, self.geometries
         )
 
-    def read(self, maps: np.ndarray) -> Reading:
+    def read(self, maps: np.ndarray, learned_sd_ms: np.ndarray | None = None) -> Reading:
         """Maps (S, K, H, W) in ms made from this patient's cine, read under the cine's contours."""
-        return Reading(self, maps, self.record["labels_ed"], self.record["aha"])
+        return Reading(self, maps, self.record["labels_ed"], self.record["aha"], learned_sd_ms)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +85,7 @@ class Reading:
     """K maps of a patient and the contours under which they are read.
 
     maps    (S, K, H, W) ms;  labels (S, H, W) uint8;  aha (S, H, W) uint8, 0 or the trimmed segment
+    learned_sd_ms  (S, H, W), of a method that knows its maps' SD in itself
 
     Has what `statistics.paired_segments` and `statistics.scar_rule` take from a Synthesis.
     """
@@ -93,6 +94,7 @@ class Reading:
     maps: np.ndarray
     labels: np.ndarray
     aha: np.ndarray
+    learned_sd_ms: np.ndarray | None = None
 
     @cached_property
     def samples_ms(self) -> np.ndarray:
@@ -106,7 +108,9 @@ class Reading:
 
     @cached_property
     def sd_ms(self) -> np.ndarray:
-        """(S, H, W) SD of the K maps (ddof 1); 0 for one map."""
+        """(S, H, W) the learned SD, else that of the K maps (ddof 1), 0 for one map."""
+        if self.learned_sd_ms is not None:
+            return self.learned_sd_ms
         return self.samples_ms.std(axis=0, ddof=1) if len(self.samples_ms) > 1 else np.zeros_like(self.t1_ms)
 
     @property

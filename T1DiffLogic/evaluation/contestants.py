@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from ..engine import checkpoint
-from ..engine.t1diff import T1DiffConfig
+from ..engine.t1diff import DRAWING, T1DiffConfig
 from ..errors import StudyError
 from ..resources import trained_on
 from ..training.methods import load
@@ -78,7 +78,7 @@ class TrainedMethod:
         config = getattr(getattr(self.method, "network", None), "config", None)
         if not isinstance(config, T1DiffConfig):
             return {}
-        return {name: config.sampling[name] for name in ("spacing", "level_sd_ms", "centred")}
+        return {name: config.sampling[name] for name in DRAWING}
 
     @torch.inference_mode()
     def predict(self, inputs: dict, samples: int, seed: int, slices: list[int]) -> np.ndarray:
@@ -108,7 +108,13 @@ class TrainedMethod:
         return maps if step is None else maps | {STEP: step}
 
     def readings(self, case: Case, samples: int, seed: int) -> dict[str, Reading]:
-        return {variant: case.read(maps) for variant, maps in self.maps(case, samples, seed).items()}
+        maps = self.maps(case, samples, seed)
+        return {v: case.read(m, self._sd(case) if v == MEAN else None) for v, m in maps.items()}
+
+    @torch.inference_mode()
+    def _sd(self, case: Case) -> np.ndarray | None:
+        sd = self.method.sd_ms({name: value.to(self.device) for name, value in inputs_of(case).items()})
+        return None if sd is None else sd.float().cpu().numpy()
 
 
 @dataclass

@@ -10,7 +10,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ..engine.conditions import Conditions
 from ..engine.precision import inference_precision
 from ..engine.t1diff import T1Diff
 from ..study import LV_CAVITY, LV_MYOCARDIUM
@@ -43,11 +42,9 @@ def exchanged(method: TrainedMethod, one: Case, other: Case, samples: int, seed:
         }
         for mod in "AB":
             for mor in "AB":
-                c_mod, c_mor = own[mod].c_mod, own[mor].c_mor
-                mean = None if network.mean is None else network.mean(c_mod, c_mor)
                 maps[mod, mor] = (
                     network.sample(
-                        Conditions(c_mod, c_mor, mean),
+                        network.combine(own[mod].c_mod, own[mor].c_mor, None),
                         network.noise(seed, one.slices, samples),
                         method.sampler,
                         method.steps,

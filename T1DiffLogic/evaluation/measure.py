@@ -99,8 +99,8 @@ def patient_row(
                                   sd_ms and coverage_* None for one sample
     one_sd_crps_ms                of the samples' mean with one normal error of `error_sd_ms` for all pixels,
                                   the doubt that any map can have; None without one
-    own_sd_crps_ms                the same with the map of the samples' SD times `sd_factor`: both SDs are
-                                  then fitted on the same patients, and few samples cost nothing. None of one
+    own_sd_crps_ms                the same with the method's SD map (learned, or of the samples) times
+                                  `sd_factor`: both SDs are then fitted on the same patients. None of one sample
     calibrated_coverage_*         the same with the SD times `sd_factor`, None without one
     """
     case, wall = reading.case, reading.shared_wall

@@ -174,7 +174,7 @@ def patients_figure(study: Study, folder: Path) -> list[str]:
     name = study.label(study.reference, study.main(study.reference))
     columns = [("cine, ED", None), ("native T1", ground["native"]), (name, maps["map"])]
     if "sample" in maps:
-        columns += [("1 sample", maps["sample"]), ("SD of the samples", maps["sd"])]
+        columns += [("1 sample", maps["sample"]), ("SD", maps["sd"])]
     figure, axes = plt.subplots(
         len(rows), len(columns), figsize=(1.95 * len(columns) + 1.6, 1.95 * len(rows) + 0.4), squeeze=False,
         layout="constrained",
@@ -186,7 +186,7 @@ def patients_figure(study: Study, folder: Path) -> list[str]:
         for axis, (title, values) in zip(line, columns):
             if values is None:
                 _draw(axis, np.minimum(ground["cine"][i].astype(np.float64), 1500), crop)
-            elif title == "SD of the samples":
+            elif title == "SD":
                 sd = values[i].astype(np.float64)
                 _draw(axis, colour_sd(sd, np.ones(sd.shape, bool))[..., :3], crop)
             else:

@@ -22,6 +22,7 @@ import torch
 from ..dataset.pairs import PreparedPairs
 from ..engine import checkpoint
 from ..engine.precision import inference_precision
+from ..engine.t1diff import DRAWING
 from ..errors import StudyError
 from ..resources import trained_on
 from ..study import LV_MYOCARDIUM, RESEARCH_NOTICE
@@ -97,8 +98,7 @@ class StepsStudy:
             "seed": self.seed,
             "samples": list(self.samples),
             "sampler": network.config.sampler,
-            "spacing": network.config.spacing,
-            "level_sd_ms": network.config.level_sd_ms,
+            **{name: network.config.sampling[name] for name in DRAWING},
         }
         path = self._folder / RUN
         if path.is_file():
@@ -184,7 +184,10 @@ class StepsStudy:
         if evaluations == MEAN_ALONE:
             with inference_precision(self.device):
                 conditions = method.network.encode(
-                    method.frames(inputs), inputs["soft_ed"], inputs["soft_es"]
+                    method.frames(inputs),
+                    inputs["soft_ed"],
+                    inputs["soft_es"],
+                    method.network.config.views,
                 )
                 return method.network.mean_ms(conditions).float()[:, None].cpu().numpy()
         method.sampler_steps = evaluations

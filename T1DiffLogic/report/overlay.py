@@ -35,7 +35,7 @@ def write_overlay(synthesis: Synthesis, path: Path) -> None:
     hatched and show no value.
     """
     draws = [_draw_ed, _draw_es, _draw_t1, _draw_sd]
-    titles = ["Cine, end-diastole", "Cine, end-systole", "Synthetic T1", "SD of the samples"]
+    titles = ["Cine, end-diastole", "Cine, end-systole", "Synthetic T1", "SD of the synthetic T1"]
     bars = [None, None, ("T1", colours.lipari_table(), colours.T1_WINDOW_MS)]
     bars += [("SD", colours.sd_table(), colours.SD_WINDOW_MS)]
     if synthesis.native_ms is not None:

@@ -14,7 +14,11 @@ from .learner import Learner
 
 
 class Ema(Callback):
-    """Average of `learner.network`, warmed up as (1 + n) / (10 + n) after n updates (Karras et al. 2022).
+    """Average of `learner.network`, warmed up as (1 + n) / (10 + n) after n updates of a stage (Karras et al.
+    2022).
+
+    A new stage begins with the averaged weights, which it takes as they stand, and a new warm-up: what
+    learns only in it would else keep, over a short stage, a share of the weights that it began with.
 
     Integers (a batch norm's count) are copied. A learner without `ema_decay` is averaged over nothing:
     its last weights are the ones.
@@ -22,7 +26,7 @@ class Ema(Callback):
 
     def __init__(self, learner: Learner):
         self.decay = learner.ema_decay
-        self.updates = 0
+        self.updates, self.stage = 0, ""
         self.shadow = None if self.decay is None else _frozen_copy(learner.network)
 
     def on_fit_start(self, trainer, learner: Learner) -> None:
@@ -30,8 +34,13 @@ class Ema(Callback):
             self.shadow.to(learner.device)
 
     def on_train_batch_end(self, trainer, learner: Learner, outputs, batch, index) -> None:
-        if self.shadow is not None:
-            self.update(learner.network)
+        if self.shadow is None:
+            return
+        if learner.progress.stage != self.stage:
+            if self.stage:
+                learner.network.load_state_dict(self.shadow.state_dict())
+            self.updates, self.stage = 0, learner.progress.stage
+        self.update(learner.network)
 
     @torch.no_grad()
     def update(self, network: nn.Module) -> None:
@@ -56,10 +65,11 @@ class Ema(Callback):
             learner.train(training)
 
     def state_dict(self) -> dict:
-        return {"updates": self.updates, "shadow": self.shadow.state_dict() if self.shadow else None}
+        shadow = self.shadow.state_dict() if self.shadow else None
+        return {"updates": self.updates, "stage": self.stage, "shadow": shadow}
 
     def load_state_dict(self, state: dict) -> None:
-        self.updates = state["updates"]
+        self.updates, self.stage = state["updates"], state["stage"]
         if self.shadow is not None:
             self.shadow.load_state_dict(state["shadow"])
 

@@ -116,9 +116,11 @@ class Learner(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         checkpoint["learner"] = self.name
         checkpoint["progress"] = dataclasses.asdict(self.progress)
+        checkpoint["stages"] = [list(stage) for stage in self.stages]
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
         self.progress = Progress(**checkpoint["progress"])
+        self.stages = tuple((name, share) for name, share in checkpoint["stages"])
 
 
 def adamw(module: nn.Module, rate: float) -> torch.optim.AdamW:

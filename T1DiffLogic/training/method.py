@@ -67,6 +67,11 @@ class Method(Learner):
         """
         raise NotImplementedError
 
+    def sd_ms(self, inputs: dict) -> Tensor | None:
+        """(B,H,W) float32 ms: the SD of a scan's T1 around the map, where the method knows it in itself; None
+        where only samples tell."""
+        return None
+
     @torch.no_grad()
     def validated_ms(self, inputs: dict, slices: Sequence[int]) -> dict[str, Tensor]:
         """Maps (B,H,W) ms to follow during training; '' is what the method stands for at present."""

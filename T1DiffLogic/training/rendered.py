@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from ..anatomy.intensity import T1_CEILING_MS
 from ..anatomy.normalisation import normalise_cine
 from ..anatomy.phase_sampling import phase_fractions
+from ..engine.views import turned
 from ..phantom.draws import Draws
 from ..phantom.hearts import sample_hearts
 from ..phantom.motion import build_ventricles
@@ -209,10 +210,5 @@ def inner_wall(labels: torch.Tensor) -> torch.Tensor:
 def flip_and_turn(batch: dict, generator: torch.Generator) -> dict:
     """The batch turned by a random multiple of 90° and perhaps mirrored: eight views of each render."""
     turns = int(torch.randint(0, 4, (), generator=generator, device=generator.device))
-    mirror = bool(torch.randint(0, 2, (), generator=generator, device=generator.device))
-
-    def view(x):
-        x = torch.rot90(x, turns, (-2, -1))
-        return (x.flip(-1) if mirror else x).contiguous()
-
-    return {name: view(value) for name, value in batch.items()}
+    mirror = int(torch.randint(0, 2, (), generator=generator, device=generator.device))
+    return {name: turned(value, turns + 4 * mirror).contiguous() for name, value in batch.items()}

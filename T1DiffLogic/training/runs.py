@@ -10,7 +10,7 @@ import torch
 
 from ..dataset.pairs import PreparedPairs
 from ..engine import checkpoint
-from ..engine.t1diff import SAMPLING
+from ..engine.t1diff import SAMPLING, T1DiffConfig
 from ..errors import StudyError
 from ..progress import silent
 from .learner import Learner
@@ -18,6 +18,7 @@ from .methods import configuration, method_class
 from .prepared import PreparedData, check_phases
 from .segmenter import Segmenter, SegmenterValidation
 from .stream import RenderedImages, RenderedPairs
+from .t1diff import T1DiffFast
 from .train import RunOptions, train
 from .validation import Validation
 
@@ -35,6 +36,7 @@ def train_method(
     batch_size: int = 16,
     lr: float | None = None,
     start: Path | None = None,
+    keep_mean: bool = False,
     segmenter: Path | None = None,
     workers: int = 1,
     say=print,
@@ -46,6 +48,8 @@ def train_method(
     size       'full' or 'small', of Resources/Configs
     lr         peak learning rate; None is the method's own
     start      a model folder of the same method to start from instead of from nothing
+    keep_mean  only the conditions and the mean map of `start`, a T1Diff, are taken and stand as they are;
+               the whole budget is for the diffusion around them, which begins from nothing
     segmenter  of the stream: a trained GF-UNet's folder, whose masks stand in for 60 % of the true ones
     workers    of the stream: rendering processes; 0 renders on the device of training
     """
@@ -54,7 +58,9 @@ def train_method(
     if lr is not None:
         method.peak_rate = lr
     device = torch.device(options.device)
-    if start is not None:
+    if start is not None and keep_mean:
+        _keep_mean_of(method, start)
+    elif start is not None:
         _start_from(method, method.architecture, start)
     if dataset is not None:
         for split in ("train", "validation"):  # before anything is loaded
@@ -110,6 +116,24 @@ def _start_from(learner: Learner, architecture: dict, folder: Path) -> None:
         raise StudyError(f"{folder} is not of the same method and size; name the folder that is, or none.")
     checkpoint.fill(learner.network, folder, config)
     learner.progress = dataclasses.replace(learner.progress, next_seed=LATER_SEEDS)
+
+
+def _keep_mean_of(learner: Learner, folder: Path) -> None:
+    if type(learner) is not T1DiffFast:
+        raise StudyError(f"{learner.name} has no mean map to keep; leave out --keep-mean.")
+    trained = checkpoint.load(folder, "t1diff")
+    if trained.mean is None or _of_mean(trained.config) != _of_mean(learner.network.config):
+        raise StudyError(f"{folder} holds no mean map of the same kind and size; name the folder that does.")
+    learner.keep_mean_of(trained)
+    learner.progress = dataclasses.replace(learner.progress, next_seed=LATER_SEEDS)
+
+
+def _of_mean(config: T1DiffConfig) -> tuple:
+    """What decides the shape and the unit of the mean map."""
+    return (
+        config.size, config.cine_phases, config.muscle_window, config.t1_low_ms, config.t1_high_ms,
+        config.modality_widths, config.modality_bottleneck, config.morphology_widths,
+    )  # fmt: skip
 
 
 def _trained(architecture: dict) -> dict:

@@ -20,8 +20,6 @@ from .rendered import engine_batch, engine_inputs, inner_wall, plain_inputs
 from .segmented import predicted_masks
 
 SLICES, AT_ONCE = 96, 16
-LEVEL_SAMPLES = 2
-"""A pair: many slices make up for few samples."""
 
 
 @dataclass
@@ -69,32 +67,49 @@ class Validation:
             row |= {f"{name}_{key}" if name else key: value for key, value in figures.items()}
         return row
 
-    def missing_level_sd_ms(self, method: Method) -> float:
-        """SD in ms of what a slice's inner wall as a whole is off, beyond what samples tell of it.
+    def missing_spread(self, method: Method, samples: int, level: bool = True) -> tuple[float, float]:
+        """(factor f, level L in ms) that give samples the spread that their mean's errors have.
 
-        A slice's level is the mean of its inner wall. Its error is that of the mean of LEVEL_SAMPLES
-        samples; their own spread about it, drawn in antithetic pairs around their mean, is what they
-        know of the error. 0 when they know all of it. StudyError when maps are not finite.
+        method   draws with a factor of 1 and no level; its `unit_ms` tells what z_0 is then counted in
+        samples  of each slice, in antithetic pairs
+        level    False: there is none, L = 0
+
+        Over the inner walls, E and S are the mean squared errors of the samples' mean, pixel by pixel and
+        of a slice's level, which is the mean of its inner wall. Within a pair the samples spread by the
+        diffusion (D and D'), between pairs by the views (V and V'), of pixels and of levels; U is the mean
+        square of the unit. Sampled with f and L, the diffusion's unit has the square f²·U − L². So
+        (f² − L²/U)·D + V + L² = E and (f² − L²/U)·D' + V' + L² = S are solved for f² and L². A level that is
+        not missing is 0, a factor that the samples do not tell 1. StudyError when maps are not finite.
         """
-        off, told = [], []
+        sums = torch.zeros(2, 3, dtype=torch.float64)  # pixels, levels: errors, within pairs, between
+        counts, unit = torch.zeros(2, 1, dtype=torch.float64), 0.0
         for start in range(0, len(self.labels), AT_ONCE):
             part = {k: v[start : start + AT_ONCE] for k, v in self.inputs.items()}
-            maps = method.predict_ms(part, LEVEL_SAMPLES, 0, range(start, start + len(part["cine"])))
-            truth = part["t1_ms"]
-            wall = (inner_wall(self.labels[start : start + AT_ONCE])[:, None] & (truth > 0)).float()
-            count = wall.sum((2, 3))
-            there = count[:, 0] > 0
-            level, true = ((wall * m).sum((2, 3))[there] / count[there] for m in (maps, truth))
-            mean = level.mean(1, keepdim=True)
-            off.append((mean - true).square()[:, 0])
-            told.append((level - mean).square().mean(1))
-        missing = float(torch.cat(off).mean() - torch.cat(told).mean())
-        if not math.isfinite(missing):
+            maps = method.predict_ms(part, samples, 0, range(start, start + len(part["cine"]))).double()
+            truth = part["t1_ms"].double()
+            wall = inner_wall(self.labels[start : start + AT_ONCE])[:, None] & (truth > 0)
+            there = wall.sum((2, 3))[:, 0] > 0
+            wall, maps, truth = wall[there].double(), maps[there], truth[there]
+            size = wall.sum((2, 3), keepdim=True)
+            levels = [(wall * m).sum((2, 3), keepdim=True) / size for m in (maps, truth)]
+            for row, weight, a, b in ((0, wall, maps, truth), (1, torch.ones_like(size), *levels)):
+                sums[row] += torch.stack([(weight * p).sum() for p in _parts(a, b)]).cpu()
+                counts[row] += weight.sum().cpu()
+            unit += float((wall[:, 0] * method.unit_ms(part)[there].double() ** 2).sum())
+        if not sums.isfinite().all():
             raise StudyError(
                 "the maps of the validation slices are not finite; the training diverged, resume it from an "
                 "earlier state with a lower --lr."
             )
-        return math.sqrt(max(missing, 0.0))
+        (error, within, between), (off, told, apart) = (sums / counts).tolist()
+        wanted, level_wanted = max(error - between, 0.0), max(off - apart, 0.0)
+        mean_square = unit / float(counts[0])
+        missing = 0.0
+        if level and within > told:
+            missing = max((level_wanted * within - wanted * told) / (within - told), 0.0)
+        if within <= 0:
+            return 1.0, math.sqrt(missing)
+        return math.sqrt(max((wanted - missing) / within, 0.0) + missing / mean_square), math.sqrt(missing)
 
     def figures(self, maps_ms: Tensor) -> dict[str, float]:
         """The two figures of maps (N, H, W)."""
@@ -108,3 +123,12 @@ class Validation:
         a, b = (s[full] / count[full] for s in sums)
         r = torch.corrcoef(torch.stack([a, b]))[0, 1]
         return {"rmse_ms": float(error.square().mean().sqrt()), "block_r": float(r)}
+
+
+def _parts(maps: Tensor, truth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Squared error of the mean of samples (B, K, …), their variance within pairs and between pairs,
+    (B, 1, …) each."""
+    pairs = maps.unflatten(1, (-1, 2))
+    mean, of_pair = maps.mean(1, keepdim=True), pairs.mean(2)
+    within = (pairs - of_pair[:, :, None]).square().mean((1, 2))[:, None]
+    return (mean - truth).square(), within, (of_pair - mean).square().mean(1, keepdim=True)

@@ -1,6 +1,7 @@
 """T1Diff assembled: presets, conditions, losses, sampling, learning. Small networks, synthetic rings."""
 
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -102,6 +103,11 @@ def test_configuration_round_trip(arm):
         ({"spacing": "cubic"}, "spacing"),
         ({"level_sd_ms": -1.0}, "level_sd_ms"),
         ({"level_sd_ms": float("nan")}, "level_sd_ms"),
+        ({"spread_factor": 0.0}, "spread_factor"),
+        ({"spread_factor": float("nan")}, "spread_factor"),
+        ({"views": 0}, "views"),
+        ({"views": 9}, "views"),
+        ({"residual": False, "learned_spread": True}, "learned_spread"),
         ({"sampler": "euler"}, "sampler"),
         ({"loss_weighting": "snr"}, "loss_weighting"),
         ({"size": 100}, "multiple"),
@@ -239,15 +245,20 @@ def test_sampling_repeats_itself_whatever_the_batch(arm, sampler):
 
 
 def test_a_person_s_level_moves_the_myocardium_of_every_slice_alike_and_nothing_else():
-    plain, model = stirred("fast"), stirred("fast", level_sd_ms=40.0)
+    plain, model = stirred("fast"), stirred("fast", level_sd_ms=100.0)
     cine, ed, es, _ = rings(2, model.config.cine_phases)
+    conditions = model.encode(cine, ed, es)
     before = drawn(plain, plain.encode(cine, ed, es), samples=4)
-    after = drawn(model, model.encode(cine, ed, es), samples=4)
-    levels = 40 * model.noise(3, range(2), 4).levels()
+    after = drawn(model, conditions, samples=4)
+    levels = 100 * model.noise(3, range(2), 4).levels()
     wall = ed[:, None, 2] > 0.5
-    inside = ((before > 200) & (before < 2200)).expand_as(after)
-    expected = before + levels[:, None, None] * wall
-    torch.testing.assert_close(after[inside], expected[inside], rtol=0, atol=1e-3)
+    inside = (before > 200) & (before < 2200) & (after > 1) & (after < 2399)
+    # the level's variance is part of the spread and leaves the diffusion the rest, a tenth at least
+    mean, variance = model.mean_ms(conditions)[:, None], model.unit_ms(conditions)[:, None] ** 2
+    share = ((variance - 100**2).clamp_min(0.1 * variance) / variance).sqrt()
+    expected = torch.where(wall, mean + share * (before - mean) + levels[:, None, None], before)
+    torch.testing.assert_close(after[inside], expected[inside], rtol=0, atol=1e-2)
+    assert share[wall].min() < 0.6
     assert (inside & wall).any() and (inside & ~wall).any()
     # pairs stay evenly around the mean
     even = inside.all(1, keepdim=True)
@@ -263,13 +274,16 @@ def test_the_residual_arm_starts_at_its_mean():
 
 
 def test_the_residual_is_added_in_its_own_unit():
-    model = small("fast", prediction="x0")
-    with torch.no_grad():
-        model.estimator.head.bias.fill_(0.5)  # z_0 = 0.5 everywhere: 0.5 · 0.1 · 1200 ms
-    conditions, _ = encoded(model)
-    torch.testing.assert_close(
-        drawn(model, conditions, samples=1)[:, 0], model.mean_ms(conditions) + 60, rtol=0, atol=0.1
-    )
+    for learned, factor, added in ((False, 1.0, 60), (False, 1.5, 90), (True, 1.0, 30), (True, 2.0, 60)):
+        model = small("fast", prediction="x0", learned_spread=learned, spread_factor=factor)
+        with torch.no_grad():
+            model.estimator.head.bias.fill_(0.5)  # z_0 = 0.5 everywhere: 0.5 · 0.1 · 1200 ms
+            if learned:  # half the unit: the logarithm is tanh's share of ln 10
+                model.spread.head.bias.fill_(math.atanh(math.log(0.5) / math.log(10)))
+        conditions, _ = encoded(model)
+        torch.testing.assert_close(
+            drawn(model, conditions, samples=1)[:, 0], model.mean_ms(conditions) + added, rtol=0, atol=0.1
+        )
 
 
 def test_pairs_of_samples_lie_evenly_around_the_mean_map():
@@ -350,7 +364,7 @@ def test_the_loss_is_equation_6_and_its_weights(arm, draws):
             alpha_bar = float(model.schedule.alpha_bar[t[i]])
             factor = 1.0
             if arm == "fast":
-                z_0 = ((z_0 - conditions.mean) / 0.1 * (weight[b] > 0)).clamp(-6, 6)
+                z_0 = ((z_0 - conditions.mean) / conditions.spread * (weight[b] > 0)).clamp(-6, 6)
                 snr = alpha_bar / (1 - alpha_bar)
                 factor = max(min(snr, 5.0), 1.0) / (snr + 1)
             else:
@@ -363,6 +377,33 @@ def test_the_loss_is_equation_6_and_its_weights(arm, draws):
     assert ours["diffusion"].item() == pytest.approx(total, rel=1e-4)
     assert ours["loss"].item() == pytest.approx(total + ours["mean"].item(), rel=1e-4)
     assert (ours["mean"] == 0) == (arm == "paper")
+
+
+def test_the_spread_s_loss_is_a_normal_likelihood_and_leaves_the_mean_alone():
+    model = stirred("fast")
+    conditions, t1 = encoded(model)
+    target, weight = model.normalise(t1), torch.rand(t1.shape, generator=torch.Generator().manual_seed(1))
+    found = model.spread_loss(conditions, target, weight)
+    reference = F.gaussian_nll_loss(
+        conditions.mean, target, conditions.spread**2, reduction="none", eps=1e-12
+    )
+    assert found.item() == pytest.approx(((weight * reference).sum() / weight.sum()).item(), rel=1e-4)
+    found.backward()
+    moved = {name.split(".")[0] for name, p in model.named_parameters() if p.grad is not None}
+    assert moved == {"spread"}
+
+
+def test_the_spread_stays_within_tenfold():
+    model = small("fast")
+    conditions, _ = encoded(model)
+    torch.testing.assert_close(conditions.spread, torch.full_like(conditions.spread, 0.1))
+    for bias, end in ((50.0, 1.0), (-50.0, 0.01)):
+        with torch.no_grad():
+            model.spread.head.bias.fill_(bias)
+        conditions, _ = encoded(model)
+        torch.testing.assert_close(
+            conditions.spread, torch.full_like(conditions.spread, end), rtol=1e-4, atol=0
+        )
 
 
 def test_pixels_without_weight_teach_nothing():

@@ -226,7 +226,7 @@ def test_t1diff_on_prepared_pairs_resumes_to_the_same_model(dataset, tmp_path, m
     sitting(tmp_path / "whole")
     sitting(tmp_path / "half", sitting=Budget(updates=3))
     sitting(tmp_path / "half", resume=True)
-    assert saved(tmp_path / "half")["progress"]["stage"] == "diffusion"
+    assert saved(tmp_path / "half")["progress"]["stage"] == "both"
     assert_same(comparable(saved(tmp_path / "half")), comparable(saved(tmp_path / "whole")))
     # the folder holds the average, as the spine and the study open it
     model, method = load(tmp_path / "half", "t1diff"), methods.load(tmp_path / "half")
@@ -253,7 +253,7 @@ def test_two_devices_learn_as_one(dataset, tmp_path, name):
     for stage in dict.fromkeys(stage for stage, _ in curves[0]):
         one, two = (np.array([loss for s, loss in c if s == stage]) for c in curves)
         assert len(one) == len(two)
-        if stage == "diffusion":  # noise is drawn by each process: the same on average only
+        if stage == "both":  # noise is drawn by each process: the same on average only
             assert two.mean() == pytest.approx(one.mean(), rel=0.1)
         else:
             assert one[-1] < 0.9 * one[0]

@@ -6,17 +6,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...engine.conditions import Conditions
+from ...engine.conditions import Conditions, MapHead
 from ...engine.modality_encoder import ModalityEncoder
-from ...engine.noise_estimator import SCALES, DenoisingUNet
+from ...engine.noise_estimator import SCALES, DenoisingUNet, shown_maps
 from ...engine.t1diff import T1Diff, T1DiffConfig
 from ...engine.unet_blocks import space_to_depth
 from ...errors import StudyError
 from ..method import Method, ed_and_es
-from ..t1diff import DiffusionStep, MeanStep, T1DiffFast, T1DiffPaper
+from ..t1diff import T1DiffFast, T1DiffPaper, steps_of
 from ..validation import Validation
 
 
@@ -24,15 +23,15 @@ class RawNoiseEstimator(DenoisingUNet):
     """T1Diff's U-Net, with the frames concatenated to its input and nowhere else.
 
     A convolution of a concatenation is a sum of convolutions, so `project` takes the frames' share once
-    a slice. With `with_mean` the mean map is concatenated too, as T1Diff's residual arm shows it.
+    a slice. The mean map and its spread are concatenated too, as T1Diff's residual arm shows them.
     """
 
-    def __init__(self, widths: tuple[int, int, int], with_mean: bool):
+    def __init__(self, widths: tuple[int, int, int], maps: int):
         super().__init__(widths, embed_bias=False)
-        self.frames = nn.Conv2d(4 * (3 if with_mean else 2), widths[0], 3, padding=1)
+        self.frames = nn.Conv2d(4 * (2 + maps), widths[0], 3, padding=1)
 
     def project(self, conditions: Conditions) -> dict[str, Tensor]:
-        shown = [*conditions.c_mod] + ([] if conditions.mean is None else [conditions.mean.detach()])
+        shown = [*conditions.c_mod] + ([] if conditions.mean is None else [shown_maps(conditions)])
         return {"frames": self.frames(space_to_depth(torch.cat(shown, dim=1)))}
 
     def fuse(self, scale: int, features: Tensor, projected: dict[str, Tensor]) -> Tensor:
@@ -40,17 +39,15 @@ class RawNoiseEstimator(DenoisingUNet):
 
 
 class RawMean(nn.Module):
-    """Frames (B,2,H,W) -> the mean map (B,1,H,W), normalised: E_m's own U-Net with a head."""
+    """Frames (B,2,H,W), alone in c_mod -> the mean map's features, of E_m's own U-Net, and its `head`."""
 
     def __init__(self, widths: tuple[int, int, int], bottleneck: int):
         super().__init__()
         self.unet = ModalityEncoder(2, widths, bottleneck)
-        self.head = nn.Conv2d(widths[0], 4, 3, padding=1)
+        self.head = MapHead(widths[0])
 
-    def forward(self, frames: Tensor) -> Tensor:
-        fine = self.unet(frames)[0]
-        with torch.autocast(fine.device.type, enabled=False):
-            return F.pixel_shuffle(self.head(fine.float()), 2)
+    def features(self, c_mod: tuple[Tensor], c_mor: tuple[()]) -> Tensor:
+        return self.unet(c_mod[0])[0]
 
 
 class RawT1Diff(T1Diff):
@@ -62,12 +59,11 @@ class RawT1Diff(T1Diff):
         super().__init__(config)
         del self.modality, self.morphology
         self.mean = RawMean(config.modality_widths, config.modality_bottleneck) if config.residual else None
-        self.estimator = RawNoiseEstimator(config.estimator_widths, config.residual)
+        self.estimator = RawNoiseEstimator(config.estimator_widths, config.residual + config.learned_spread)
 
-    def encode(self, cine: Tensor, soft_ed: Tensor, soft_es: Tensor) -> Conditions:
-        """Cine (B,P,H,W), of which ED and ES are taken as they are; the masks are not looked at."""
-        frames = torch.cat(ed_and_es(cine), dim=1)
-        return Conditions((frames,), (), self.mean(frames) if self.mean is not None else None)
+    def _encode(self, cine: Tensor, soft_ed: Tensor, soft_es: Tensor) -> Conditions:
+        """Of cine (B,P,H,W) ED and ES are taken as they are; the masks are not looked at."""
+        return self.combine((torch.cat(ed_and_es(cine), dim=1),), (), None)
 
 
 class DDPMRaw(T1DiffFast):
@@ -75,6 +71,7 @@ class DDPMRaw(T1DiffFast):
     mean learned first (sizes 'full' and 'small'), or as published (sizes 'paper' and 'paper_small')."""
 
     name = "ddpm_raw"
+    knows_wall = False
 
     def __init__(self, architecture: dict):
         try:
@@ -85,7 +82,7 @@ class DDPMRaw(T1DiffFast):
         self.network = RawT1Diff(config)
         self._recipe = T1DiffFast if config.residual else T1DiffPaper
         self.stages = self._recipe.stages
-        self._steps = {"mean": MeanStep(self.network), "diffusion": DiffusionStep(self.network)}
+        self._steps = steps_of(self.network)
 
     def pixel_weight(self, inputs: dict) -> Tensor:
         return self._recipe.pixel_weight(self, inputs)
@@ -98,7 +95,7 @@ class DDPMRaw(T1DiffFast):
         return Method.takes_phases(self, count)
 
     def calibrate(self, validation: Validation) -> None:
-        """Nothing: without contours there is no myocardium whose level could be drawn."""
+        self._recipe.calibrate(self, validation)
 
     def describe(self, batches: Iterator[dict]) -> dict:
         return {}

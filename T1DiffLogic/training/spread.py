@@ -1,4 +1,4 @@
-"""Set the SD of a person's level of a trained model anew: `python -m T1DiffLogic.training.level MODEL`.
+"""Set anew how far the samples of a trained model spread: `python -m T1DiffLogic.training.spread MODEL`.
 
 `t1diff train` does this at the end of every run; this does it for a model that is older, or that will be
 used on the people of another DATASET. The weights stay as they are.
@@ -21,10 +21,10 @@ from .t1diff import T1DiffFast
 from .validation import Validation
 
 
-def recalibrated(folder: Path, dataset: Path | None, device: torch.device) -> float:
-    """Write `level_sd_ms` into the config.json of a model folder, and return it.
+def recalibrated(folder: Path, dataset: Path | None, device: torch.device) -> tuple[float, float]:
+    """Write `spread_factor` and `level_sd_ms` into the config.json of a model folder, and return them.
 
-    dataset  whose validation split it is measured on; None: digital hearts of the validation range
+    dataset  whose validation split they are measured on; None: digital hearts of the validation range
 
     StudyError when the folder holds no T1Diff with a mean map.
     """
@@ -38,21 +38,21 @@ def recalibrated(folder: Path, dataset: Path | None, device: torch.device) -> fl
         validation = Validation.prepared(dataset, device)
     method.calibrate(validation)
     method.save(folder, checkpoint.read_config(folder)["metadata"])
-    return method.network.config.level_sd_ms
+    return method.network.config.spread_factor, method.network.config.level_sd_ms
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m T1DiffLogic.training.level", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m T1DiffLogic.training.spread", description=__doc__)
     parser.add_argument("model", type=Path, metavar="MODEL")
     parser.add_argument("--dataset", type=Path, help="a folder of `t1diff prepare`; else digital hearts")
     parser.add_argument("--device", default="auto")
     chosen = parser.parse_args(arguments)
     try:
-        level = recalibrated(chosen.model, chosen.dataset, chosen_device(chosen.device))
+        factor, level = recalibrated(chosen.model, chosen.dataset, chosen_device(chosen.device))
     except StudyError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(f"a person's level: SD {level:.1f} ms")
+    print(f"samples spread by {factor:.3f} of what is drawn; a person's level: SD {level:.1f} ms")
     return 0
 
 
