@@ -67,8 +67,8 @@ class T1DiffConfig:
     centred              of a residual model: an antithetic pair of samples lies evenly around the mean map,
                          which knows the mean better than any number of samples
     views                in so many views (`engine.views`) a slice is seen in sampling: pair after pair of
-                         samples in the next, around that view's mean map; what the views agree on is less chance,
-                         where they differ is doubt
+                         samples in the next, around that view's mean map; what the views agree on is less
+                         chance, where they differ is doubt
     """
 
     size: int = 128

@@ -8,7 +8,7 @@ VIEWS = 8
 
 
 def turned(x: Tensor, view: int) -> Tensor:
-    """(…,H,W), H = W, in `view` 0 … 7, turned by `view` quarter turns, from 4 on mirrored, too; 0 is as it is."""
+    """(…,H,W), H = W, in `view` 0 … 7: by so many quarter turns, from 4 on mirrored, too; 0 is as it is."""
     x = rot90(x, view % 4, (-2, -1)) if view % 4 else x
     return x.flip(-1) if view >= 4 else x
 

@@ -100,7 +100,8 @@ def patient_row(
     one_sd_crps_ms                of the samples' mean with one normal error of `error_sd_ms` for all pixels,
                                   the doubt that any map can have; None without one
     own_sd_crps_ms                the same with the method's SD map (learned, or of the samples) times
-                                  `sd_factor`: both SDs are then fitted on the same patients. None of one sample
+                                  `sd_factor`: both SDs are then fitted on the same patients. None of one
+                                  sample
     calibrated_coverage_*         the same with the SD times `sd_factor`, None without one
     """
     case, wall = reading.case, reading.shared_wall

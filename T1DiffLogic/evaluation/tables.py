@@ -183,7 +183,8 @@ def uncertainty_table(study: Study) -> Table:
          "power 3 to 10 mm / native"],
         "Pixels of the myocardium against the noisy native map. CRPS of one map is its mean absolute error; "
         "with one SD: of the map with a normal error, the same in every pixel, that any method can state; "
-        "with its SD map: the same with the samples' SD of each pixel times one factor. "
+        "with its SD map: the same with the method's own SD of each pixel, learned or of its samples, times "
+        "one factor. "
         f"That SD and the factor are fitted on {study.run['calibration_split']} patients. "
         "Gradient and power are of the heart and of the crop; native noise counts as structure, so the "
         "noise-free truth stands below 1.",

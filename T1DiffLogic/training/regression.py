@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ..engine.conditions import MeanDecoder, MorphologyEncoder, morphology, muscle_window
 from ..engine.modality_encoder import ModalityEncoder
 from ..engine.precision import inference_precision
+from ..engine.views import turned, turned_back
 from .method import Method, denormalise, normalise
 
 HUBER_DELTA, HUBER_UNIT = 2.0, 0.1
@@ -41,7 +42,8 @@ class RegressionUNet(nn.Module):
 
 class Regression(Method):
     """Weighted Huber loss. `target` "expected" is what T1Diff's mean learns, "scan" the T1 map itself;
-    on pairs without an expected map they are the same."""
+    on pairs without an expected map they are the same. `views` are T1Diff's (engine.views): the map is the
+    mean of what the network makes of each."""
 
     name = "regression"
     partial = False
@@ -50,6 +52,7 @@ class Regression(Method):
         super().__init__(architecture)
         widths = dict(architecture)
         self.target = {"expected": "expected_ms", "scan": "t1_ms"}[widths.pop("target")]
+        self.views = widths.pop("views", 1)
         self.network = RegressionUNet(**widths)
         self.cine_phases = widths["cine_phases"]
 
@@ -68,4 +71,9 @@ class Regression(Method):
     @torch.no_grad()
     def predict_ms(self, inputs: dict, samples: int, seed: int, slices: Sequence[int]) -> Tensor:
         with inference_precision(inputs["cine"].device):
-            return denormalise(self.network(inputs["cine"], inputs["soft_ed"], inputs["soft_es"]).float())
+            seen = [inputs[name] for name in ("cine", "soft_ed", "soft_es")]
+            maps = [
+                turned_back(denormalise(self.network(*(turned(x, view) for x in seen)).float()), view)
+                for view in range(self.views)
+            ]
+        return torch.stack(maps).mean(0)

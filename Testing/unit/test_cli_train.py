@@ -4,10 +4,13 @@ import importlib.util
 import json
 
 import pytest
+import torch
 from training_cases import write_dataset
 
 from T1DiffLogic.cli import main
 from T1DiffLogic.dataset.pairs import PreparedPairs
+from T1DiffLogic.engine import checkpoint
+from T1DiffLogic.engine.t1diff import T1Diff, T1DiffConfig
 from T1DiffLogic.errors import StudyError
 from T1DiffLogic.training import methods, t1diff
 from T1DiffLogic.training.prepared import check_phases
@@ -21,6 +24,9 @@ from T1DiffLogic.training.prepared import check_phases
         (["t1diff", "--batch-size", "1"], "at least 2"),
         (["t1diff", "--batch-size", "9", "--devices", "2"], "multiple of --devices"),
         (["t1diff", "--start", "X", "--resume"], "--start"),
+        (["t1diff", "--keep-mean"], "--keep-mean"),
+        (["pix2pix", "--start", "X", "--keep-mean"], "--keep-mean"),
+        (["synthesis", "--preset", "paper", "--start", "X", "--keep-mean"], "--keep-mean"),
         (["t1diff", "--preset", "paper"], "--preset"),
         (["segmenter", "DATASET"], "leave out DATASET"),
         (["segmenter", "--teacher", "X"], "--cavity-labels"),
@@ -101,3 +107,67 @@ def test_training_on_prepared_pairs_leaves_a_model_folder(tmp_path, monkeypatch,
 @pytest.mark.parametrize("size", methods.SIZES)
 def test_every_method_has_both_sizes(name, size):
     assert methods.configuration(name, size)
+
+
+def test_a_diffusion_is_learned_anew_around_a_kept_mean(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(t1diff, "INTENSITY_BATCHES", 2)
+    dataset = write_dataset(tmp_path / "dataset", {"train": 1, "validation": 1})
+    older = T1DiffConfig.from_dict(
+        {
+            **methods.configuration("t1diff", "small"),
+            "learned_spread": False,
+            "estimator_widths": [16, 24, 32],
+        }
+    )
+    torch.manual_seed(2)
+    checkpoint.save(T1Diff(older), tmp_path / "older", {"method": "t1diff"})
+    common = [str(dataset), "--size", "small", "--batch-size", "2", "--max-updates", "3", "--device", "cpu"]
+    train = ["train", "synthesis", *common, "--progress", "none", "-o", str(tmp_path / "out")]
+    assert main([*train, "--start", str(tmp_path / "older")]) == 1  # is of another kind as a whole
+    assert "not of the same" in capsys.readouterr().err
+    assert main([*train, "--start", str(tmp_path / "older"), "--keep-mean"]) == 0
+    before, after = (checkpoint.load(tmp_path / n, "t1diff").state_dict() for n in ("older", "out"))
+    for name in after:
+        if name.split(".")[0] in ("modality", "morphology", "mean"):
+            assert torch.equal(before[name], after[name]), name
+    assert after["spread.head.bias"].abs().sum() > 0  # began at 0
+    metadata = json.loads((tmp_path / "out" / "config.json").read_text(encoding="utf-8"))["metadata"]
+    assert metadata["started_from"] == checkpoint.read_config(tmp_path / "older")["weights_sha256"]
+
+
+def test_a_mean_of_another_kind_cannot_be_kept(tmp_path, capsys):
+    dataset = write_dataset(tmp_path / "dataset", {"train": 1, "validation": 1})
+    common = [
+        str(dataset),
+        "--size",
+        "small",
+        "--max-updates",
+        "1",
+        "--device",
+        "cpu",
+        "-o",
+        str(tmp_path / "o"),
+    ]
+    for name, changes in (("wide", {"modality_widths": [8, 16, 24]}), ("none", {"residual": False})):
+        values = {**methods.configuration("t1diff", "small"), "learned_spread": False, **changes}
+        checkpoint.save(T1Diff(T1DiffConfig.from_dict(values)), tmp_path / name)
+        assert main(["train", "t1diff", *common, "--start", str(tmp_path / name), "--keep-mean"]) == 1
+        assert "no mean map of the same kind and size" in capsys.readouterr().err
+
+
+def test_a_regression_in_views_is_the_mean_of_what_it_makes_of_each():
+    torch.manual_seed(0)
+    one, four = (
+        methods.method_class("regression")(
+            {**methods.configuration("regression", "small"), "views": n}
+        ).eval()
+        for n in (1, 4)
+    )
+    four.network.load_state_dict(one.network.state_dict())
+    inputs = {name: torch.rand(1, n, 128, 128) for name, n in (("cine", 5), ("soft_ed", 4), ("soft_es", 4))}
+    parts = []
+    for view in range(4):
+        seen = {name: torch.rot90(value, view, (-2, -1)) for name, value in inputs.items()}
+        parts.append(torch.rot90(one.predict_ms(seen, 1, 0, [0]), -view, (-2, -1)))
+    torch.testing.assert_close(four.predict_ms(inputs, 1, 0, [0]), torch.stack(parts).mean(0))
+    assert (parts[0] - parts[1]).abs().max() > 1

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ...engine import checkpoint
 from ...engine.conditions import Conditions, MapHead
 from ...engine.modality_encoder import ModalityEncoder
 from ...engine.noise_estimator import SCALES, DenoisingUNet, shown_maps
@@ -101,4 +102,8 @@ class DDPMRaw(T1DiffFast):
         return {}
 
     def save(self, folder: Path, metadata: dict) -> None:
-        Method.save(self, folder, metadata)  # not as a T1Diff, which the product would open
+        # not as a T1Diff, which the product would open
+        found = {"spread_factor": self.network.config.spread_factor} if self.network.mean is not None else {}
+        checkpoint.write(
+            self.name, self.architecture | found, self.network, folder, metadata | {"method": self.name}
+        )
