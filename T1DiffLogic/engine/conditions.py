@@ -74,7 +74,6 @@ class Conditions:
     spread         None, or (B,1,H,W) float32: SD of what a scan differs from it by, in the same unit
     wall           None, or (B,1,H,W) float32: probability of LV myocardium at ED, where the person's
                    level is added to samples
-    turned         the same slices in views 1, 2, … of `engine.views`, each with conditions of its own
     """
 
     c_mod: tuple[Tensor, Tensor, Tensor]
@@ -82,14 +81,13 @@ class Conditions:
     mean: Tensor | None = None
     spread: Tensor | None = None
     wall: Tensor | None = None
-    turned: tuple[Conditions, ...] = ()
 
     @property
     def batch(self) -> int:
         return self.c_mod[0].shape[0]
 
     def detach(self) -> Conditions:
-        """The same, through which nothing is learned; without the other views."""
+        """The same, through which nothing is learned."""
         maps = (m if m is None else m.detach() for m in (self.mean, self.spread, self.wall))
         c_mod, c_mor = (tuple(f.detach() for f in c) for c in (self.c_mod, self.c_mor))
         return Conditions(c_mod, c_mor, *maps)

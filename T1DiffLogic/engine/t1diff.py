@@ -31,7 +31,7 @@ from .noise_estimator import SCALES, NoiseEstimator
 from .samplers import SAMPLERS
 from .views import VIEWS, turned, turned_back
 
-DRAWING = ("spacing", "spread_factor", "level_sd_ms", "centred", "views")
+DRAWING = ("spacing", "spread_factor", "draw_factor", "level_sd_ms", "centred", "views")
 """How a model draws samples, which no option of a command changes."""
 
 SAMPLING = ("sampler", "sampler_steps", "samples", *DRAWING)
@@ -60,15 +60,15 @@ class T1DiffConfig:
     mean_huber           its δ in units of residual_scale; a small one draws infarcts towards the rest
     mean_weight          weight of the mean loss beside the diffusion loss
     sampler, sampler_steps, samples, spacing   defaults of sampling
-    spread_factor        what the spread is multiplied by in sampling: what a training of few people
+    spread_factor        what the spread is multiplied by after training: what one of few people
                          underestimates in people that it has not seen
+    draw_factor          what z_0 is multiplied by in sampling to have the variance of 1 that it is counted in
     level_sd_ms          SD of what the samples are given beside the diffusion: one T1 more or less for all
                          the myocardium of a person, which no cine tells and no slice alone can draw
     centred              of a residual model: an antithetic pair of samples lies evenly around the mean map,
                          which knows the mean better than any number of samples
-    views                in so many views (`engine.views`) a slice is seen in sampling: pair after pair of
-                         samples in the next, around that view's mean map; what the views agree on is less
-                         chance, where they differ is doubt
+    views                in so many views (`engine.views`) a slice is seen in sampling for its mean map and
+                         spread; what they agree on is less chance
     """
 
     size: int = 128
@@ -100,6 +100,7 @@ class T1DiffConfig:
     samples: int = 8
     spacing: str = "trailing"
     spread_factor: float = 1.0
+    draw_factor: float = 1.0
     level_sd_ms: float = 0.0
     centred: bool = True
     views: int = 1
@@ -125,9 +126,10 @@ class T1DiffConfig:
             raise ValueError(f"T1 window {self.t1_low_ms}–{self.t1_high_ms} ms is empty")
         if not 0 <= self.level_sd_ms <= self.t1_high_ms - self.t1_low_ms:
             raise ValueError(f"level_sd_ms {self.level_sd_ms} is no SD within the T1 window")
-        if not 0 < self.spread_factor <= 10:
-            raise ValueError(f"spread_factor {self.spread_factor} is not above 0 and at most 10")
-        if not 1 <= self.views <= VIEWS:
+        for name in ("spread_factor", "draw_factor"):
+            if not 0 < getattr(self, name) <= 10:
+                raise ValueError(f"{name} {getattr(self, name)} is not above 0 and at most 10")
+        if self.views not in range(1, VIEWS + 1) or not isinstance(self.views, int):
             raise ValueError(f"{self.views} views are not 1 to {VIEWS}")
         if self.learned_spread and not self.residual:
             raise ValueError("a spread is learned around a mean map: learned_spread needs residual")
@@ -209,18 +211,28 @@ class T1Diff(nn.Module):
         """Once per slice: cine (B,P,H,W), normalised by the caller, and class probabilities
         (B,4,H,W) at ED and ES -> Conditions, with the mean map in the residual arm.
 
-        views  in how many ways the slices are seen; sampling wants the configuration's
+        views  in how many ways (`engine.views`) the slices are seen for mean map and spread, which are then
+               the mean of all; sampling wants the configuration's
         """
-        expected = (self.config.cine_phases, self.config.size, self.config.size)
-        if cine.shape[1:] != expected:
-            raise ValueError(f"cine must be (B, {', '.join(map(str, expected))}), got {tuple(cine.shape)}")
-        first, *others = (
-            self._encode(*(turned(x, view) for x in (cine, soft_ed, soft_es))) for view in range(views)
-        )
-        return dataclasses.replace(first, turned=tuple(others))
+        first = self._encode(cine, soft_ed, soft_es)
+        if views == 1 or first.mean is None:
+            return first
+        seen = [first]
+        for view in range(1, views):
+            other = self._encode(*(turned(x, view) for x in (cine, soft_ed, soft_es)))
+            maps = (m if m is None else turned_back(m, view) for m in (other.mean, other.spread))
+            seen.append(Conditions((), (), *maps))
+        mean = torch.stack([v.mean for v in seen]).mean(0)
+        if first.spread is None:
+            return dataclasses.replace(first, mean=mean)
+        spread = torch.stack([v.spread**2 for v in seen]).mean(0).sqrt()
+        return dataclasses.replace(first, mean=mean, spread=spread)
 
     def _encode(self, cine: Tensor, soft_ed: Tensor, soft_es: Tensor) -> Conditions:
         """Conditions of one view."""
+        expected = (self.config.cine_phases, self.config.size, self.config.size)
+        if cine.shape[1:] != expected:
+            raise ValueError(f"cine must be (B, {', '.join(map(str, expected))}), got {tuple(cine.shape)}")
         # blood is near 1 and myocardium near one half: centred there
         frames = 2 * (cine - 0.5)
         if self.config.muscle_window:
@@ -242,12 +254,10 @@ class T1Diff(nn.Module):
         return self.mean.head(fine), None if self.spread is None else self.spread(fine.detach())
 
     def mean_ms(self, conditions: Conditions) -> Tensor:
-        """(B,H,W) ms: the regressed mean, over all views; ValueError in an arm without one."""
+        """(B,H,W) ms: the regressed mean; ValueError in an arm without one."""
         if conditions.mean is None:
             raise ValueError("this model has no mean map (residual = false); sample it instead")
-        views = (conditions, *conditions.turned)
-        means = [turned_back(self.denormalise(v.mean[:, 0]), view) for view, v in enumerate(views)]
-        return torch.stack(means).mean(0)
+        return self.denormalise(conditions.mean[:, 0])
 
     # training
 
@@ -260,7 +270,8 @@ class T1Diff(nn.Module):
         draws_per_slice: int = 1,
     ) -> dict[str, Tensor]:
         """Losses of one step: {'loss', 'diffusion_loss', 'diffusion', 'mean'}
-        (0-dim float32, the last two detached; 'diffusion_loss' is the diffusion's share of 'loss').
+        (0-dim float32, the last two detached; 'diffusion_loss' is the diffusion's share of 'loss', and 'mean'
+        the mean map's with its spread's).
 
         target            (B,1,H,W) normalised T1
         weight            (B,1,H,W) ≥ 0, per pixel; 0 where the map says nothing (air)
@@ -320,9 +331,11 @@ class T1Diff(nn.Module):
         per_pixel = 0.5 * squared + conditions.spread.log()
         return (weight * per_pixel).sum() / weight.sum().clamp_min(1e-6)
 
-    def _unit(self, conditions: Conditions) -> Tensor | float:
-        """What z_0 is counted in, in normalised T1."""
-        return self.config.residual_scale if conditions.spread is None else conditions.spread
+    def _unit(self, conditions: Conditions) -> Tensor:
+        """(B,1,H,W): what z_0 is counted in, in normalised T1; of a residual model."""
+        if conditions.spread is None:
+            return torch.full_like(conditions.mean, self.config.residual_scale)
+        return conditions.spread
 
     # sampling
 
@@ -331,14 +344,6 @@ class T1Diff(nn.Module):
         if times == 1:
             return projected
         return {name: value.repeat_interleave(times, dim=0) for name, value in projected.items()}
-
-    @staticmethod
-    def _of_samples(projected: list[dict[str, Tensor]], of_sample: list[int]) -> dict[str, Tensor]:
-        """Projected conditions of B slices in each view -> of their B·K samples, slice by slice."""
-        return {
-            name: torch.stack([projected[v][name] for v in of_sample], dim=1).flatten(0, 1)
-            for name in projected[0]
-        }
 
     @torch.no_grad()
     def sample(
@@ -367,9 +372,9 @@ class T1Diff(nn.Module):
                 f"noise must be of {conditions.batch} slices of {config.size} pixels, "
                 f"got {len(noise.slices)} of {noise.size}"
             )
-        views, samples, device = (conditions, *conditions.turned), noise.samples, conditions.c_mod[0].device
-        of_sample = [k // 2 % len(views) for k in range(samples)]
-        projected = self._of_samples([self.estimator.project(v) for v in views], of_sample)
+        device, samples = conditions.c_mod[0].device, noise.samples
+        projected = self._repeat(self.estimator.project(conditions), samples)
+        levels = config.level_sd_ms / self._ms * noise.levels().to(device)[:, None, None]
 
         def drawn(step: int) -> Tensor:
             return noise.at(step).flatten(0, 1).to(device)
@@ -385,56 +390,47 @@ class T1Diff(nn.Module):
         z_0 = SAMPLERS[sampler](
             predict, drawn(0), self.schedule, steps, noise=drawn, callback=callback, spacing=config.spacing
         ).unflatten(0, (-1, samples))[:, :, 0]
-        if config.residual and config.centred:
+        if conditions.mean is None:
+            return self.denormalise(z_0)
+        if config.centred:
             paired = z_0[:, : samples // 2 * 2].unflatten(1, (-1, 2))
             paired -= paired.mean(2, keepdim=True)
-        maps = torch.stack(
-            [turned_back(self._added(views[v], z_0[:, k]), v) for k, v in enumerate(of_sample)], dim=1
-        )
-        maps = self.denormalise(maps)
-        if config.level_sd_ms and conditions.wall is not None:
-            level = config.level_sd_ms * noise.levels().to(device)
-            maps = maps + level[:, None, None] * conditions.wall
-            maps = maps.clamp(config.t1_low_ms, config.t1_high_ms)
-        return maps
-
-    def _added(self, conditions: Conditions, z_0: Tensor) -> Tensor:
-        """(B,H,W) normalised T1 of what the diffusion drew, in one view."""
-        if conditions.mean is None:
-            return z_0
-        variance = self._variance(conditions)
-        if self.config.level_sd_ms and conditions.wall is not None:
-            # what the level adds is the spread's too; a tenth of the variance at least stays the diffusion's
-            level = self.config.level_sd_ms / self._ms * conditions.wall[:, 0]
-            variance = torch.maximum(variance - level**2, 0.1 * variance)
-        return conditions.mean[:, 0] + variance.sqrt() * z_0
-
-    def _variance(self, conditions: Conditions) -> Tensor:
-        """(B,H,W) of T1 − mean as samples should have it, in one view, normalised."""
-        unit = self._unit(conditions)
-        unit = torch.full_like(conditions.mean, unit) if isinstance(unit, float) else unit
-        return (self.config.spread_factor * unit[:, 0]) ** 2
+        maps = conditions.mean + self._drawn_sd(conditions, levels != 0) * z_0
+        if conditions.wall is not None:
+            # a pixel beyond the window stays there, whatever the person's level
+            maps = maps.clamp(-1, 1) + levels * conditions.wall
+        return self.denormalise(maps)
 
     @property
     def _ms(self) -> float:
         """ms in one unit of normalised T1."""
         return (self.config.t1_high_ms - self.config.t1_low_ms) / 2
 
+    def _variances(self, conditions: Conditions) -> tuple[Tensor, Tensor]:
+        """(B,1,H,W) each, normalised: of T1 around the mean map, and what of it the person's level adds."""
+        whole = (self.config.spread_factor * self._unit(conditions)) ** 2
+        if conditions.wall is None:
+            return whole, torch.zeros_like(whole)
+        return whole, (self.config.level_sd_ms / self._ms * conditions.wall) ** 2
+
+    def _drawn_sd(self, conditions: Conditions, with_level: Tensor) -> Tensor:
+        """(B,K,H,W), normalised: what z_0 is multiplied by in each sample, the SD that is left to the
+        diffusion, a tenth of the variance at least where there is a level."""
+        whole, level = self._variances(conditions)
+        rest = torch.where(with_level, torch.maximum(whole - level, 0.1 * whole), whole)
+        return self.config.draw_factor * rest.sqrt()
+
     def unit_ms(self, conditions: Conditions) -> Tensor:
-        """(B,H,W) ms, of a residual model: the SD that the views have learned or were given, their root mean
-        square."""
-        views = (conditions, *conditions.turned)
-        of_views = torch.stack([turned_back(self._variance(v), view) for view, v in enumerate(views)])
-        return of_views.mean(0).sqrt() * self._ms
+        """(B,H,W) ms, of a residual model: what z_0 is counted in."""
+        return self._unit(conditions)[:, 0] * self._ms
 
     def sd_ms(self, conditions: Conditions) -> Tensor | None:
-        """(B,H,W) ms: the SD that endless samples should have, of what each view has learned and of how far
-        the views lie apart; None where no spread is learned and only samples tell."""
+        """(B,H,W) ms: the SD of T1 around the mean map that the model has learned, and that endless samples
+        should have; None where no spread is learned and only samples tell."""
         if conditions.spread is None:
             return None
-        views = (conditions, *conditions.turned)
-        means = torch.stack([turned_back(v.mean[:, 0], view) for view, v in enumerate(views)]) * self._ms
-        return (self.unit_ms(conditions) ** 2 + means.var(0, correction=0)).sqrt()
+        whole, level = self._variances(conditions)
+        return torch.maximum(whole, 0.1 * whole + level)[:, 0].sqrt() * self._ms
 
     def noise(self, seed: int, slices: Sequence[int], samples: int) -> SampleNoise:
         """What `sample` begins from, for K `samples` of the slices of these numbers."""

@@ -77,7 +77,7 @@ class TrainedMethod:
         """How samples are drawn beside sampler and steps, of a diffusion."""
         config = getattr(getattr(self.method, "network", None), "config", None)
         if not isinstance(config, T1DiffConfig):
-            return {}
+            return {"views": self.method.views} if hasattr(self.method, "views") else {}
         return {name: config.sampling[name] for name in DRAWING}
 
     @torch.inference_mode()

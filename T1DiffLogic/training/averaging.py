@@ -69,7 +69,7 @@ class Ema(Callback):
         return {"updates": self.updates, "stage": self.stage, "shadow": shadow}
 
     def load_state_dict(self, state: dict) -> None:
-        self.updates, self.stage = state["updates"], state["stage"]
+        self.updates, self.stage = state["updates"], state.get("stage", "")
         if self.shadow is not None:
             self.shadow.load_state_dict(state["shadow"])
 

@@ -120,7 +120,8 @@ class Learner(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
         self.progress = Progress(**checkpoint["progress"])
-        self.stages = tuple((name, share) for name, share in checkpoint["stages"])
+        if "stages" in checkpoint:  # a state from before they were kept has those of its class
+            self.stages = tuple((name, share) for name, share in checkpoint["stages"])
 
 
 def adamw(module: nn.Module, rate: float) -> torch.optim.AdamW:

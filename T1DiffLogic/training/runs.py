@@ -74,6 +74,7 @@ def train_method(
     metadata = {"pixel_mm": data.pixel_mm, "size": size}
     if start is not None:
         metadata["started_from"] = checkpoint.read_config(start)["weights_sha256"]
+        metadata |= {"kept_mean": True} if keep_mean else {}
     train(method, data, validation, out, options, metadata, say, progress)
 
 

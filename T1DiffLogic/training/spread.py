@@ -20,16 +20,19 @@ from .methods import load
 from .t1diff import T1DiffFast
 from .validation import Validation
 
+CALIBRATED = ("spread_factor", "draw_factor", "level_sd_ms")
 
-def recalibrated(folder: Path, dataset: Path | None, device: torch.device) -> tuple[float, float]:
-    """Write `spread_factor` and `level_sd_ms` into the config.json of a model folder, and return them.
+
+def recalibrated(folder: Path, dataset: Path | None, device: torch.device) -> dict[str, float]:
+    """Write `spread_factor`, `draw_factor` and `level_sd_ms` into the config.json of a model folder, and
+    return them.
 
     dataset  whose validation split they are measured on; None: digital hearts of the validation range
 
     StudyError when the folder holds no T1Diff with a mean map.
     """
     method = load(folder).to(device)
-    if type(method) is not T1DiffFast:
+    if not isinstance(method, T1DiffFast) or method.network.mean is None:
         raise StudyError(f"{folder} holds no T1Diff with a mean map; name a folder of `t1diff train t1diff`.")
     if dataset is None:
         segmenter = checkpoint.load(installed_segmenter(), "gf_unet").to(device).eval()
@@ -38,7 +41,7 @@ def recalibrated(folder: Path, dataset: Path | None, device: torch.device) -> tu
         validation = Validation.prepared(dataset, device)
     method.calibrate(validation)
     method.save(folder, checkpoint.read_config(folder)["metadata"])
-    return method.network.config.spread_factor, method.network.config.level_sd_ms
+    return {name: getattr(method.network.config, name) for name in CALIBRATED}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -48,11 +51,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--device", default="auto")
     chosen = parser.parse_args(arguments)
     try:
-        factor, level = recalibrated(chosen.model, chosen.dataset, chosen_device(chosen.device))
+        found = recalibrated(chosen.model, chosen.dataset, chosen_device(chosen.device))
     except StudyError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(f"samples spread by {factor:.3f} of what is drawn; a person's level: SD {level:.1f} ms")
+    print("\n".join(f"{name} {value}" for name, value in found.items()))
     return 0
 
 

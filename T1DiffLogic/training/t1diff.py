@@ -160,16 +160,22 @@ class T1DiffFast(Method):
             mean = network.mean_ms(self._seen(inputs)).float()
         if network.config.centred or self.progress.stage == "mean":
             return {"": mean, "mean": mean}  # to which centred samples average
-        sampled = self.predict_ms(inputs, 2 * network.config.views, 0, slices).mean(1)
+        sampled = self.predict_ms(inputs, 2, 0, slices).mean(1)
         return {"": sampled, "mean": mean, "sampled": sampled}
 
     def calibrate(self, validation: Validation) -> None:
-        """What samples lack of the validation slices' spread becomes `spread_factor` and `level_sd_ms`."""
+        """What samples lack of the validation slices' spread becomes `spread_factor`, `draw_factor` and
+        `level_sd_ms`."""
         network = self.network
-        network.config = dataclasses.replace(network.config, spread_factor=1.0, level_sd_ms=0.0)
-        factor, level = validation.missing_spread(self, 2 * network.config.views, self.knows_wall)
         network.config = dataclasses.replace(
-            network.config, spread_factor=round(factor, 3), level_sd_ms=round(level, 1)
+            network.config, spread_factor=1.0, draw_factor=1.0, level_sd_ms=0.0
+        )
+        spread, draw, level = validation.missing_spread(self, self.knows_wall)
+        network.config = dataclasses.replace(
+            network.config,
+            spread_factor=round(spread, 3),
+            draw_factor=round(draw, 3),
+            level_sd_ms=round(level, 1),
         )
 
     def save(self, folder: Path, metadata: dict) -> None:

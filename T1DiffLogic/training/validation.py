@@ -21,6 +21,9 @@ from .segmented import predicted_masks
 
 SLICES, AT_ONCE = 96, 16
 
+FACTORS = 0.1, 10.0
+"""Bounds of `missing_spread`'s factors: beyond them a training has only just begun."""
+
 
 @dataclass
 class Validation:
@@ -67,25 +70,25 @@ class Validation:
             row |= {f"{name}_{key}" if name else key: value for key, value in figures.items()}
         return row
 
-    def missing_spread(self, method: Method, samples: int, level: bool = True) -> tuple[float, float]:
-        """(factor f, level L in ms) that give samples the spread that their mean's errors have.
+    def missing_spread(self, method: Method, level: bool = True) -> tuple[float, float, float]:
+        """(factor c of the spread, factor g of what is drawn, level L in ms) that give samples, and the SD
+        map, the spread that the mean map's errors have.
 
-        method   draws with a factor of 1 and no level; its `unit_ms` tells what z_0 is then counted in
-        samples  of each slice, in antithetic pairs
-        level    False: there is none, L = 0
+        method  draws with factors of 1 and without a level; its `unit_ms` tells what z_0 is counted in
+        level   False: there is none, L = 0
 
-        Over the inner walls, E and S are the mean squared errors of the samples' mean, pixel by pixel and
-        of a slice's level, which is the mean of its inner wall. Within a pair the samples spread by the
-        diffusion (D and D'), between pairs by the views (V and V'), of pixels and of levels; U is the mean
-        square of the unit. Sampled with f and L, the diffusion's unit has the square f²·U − L². So
-        (f² − L²/U)·D + V + L² = E and (f² − L²/U)·D' + V' + L² = S are solved for f² and L². A level that is
-        not missing is 0, a factor that the samples do not tell 1. StudyError when maps are not finite.
+        Over the inner walls, E and S are the mean squared errors of the mean of a pair of samples, pixel by
+        pixel and of a slice's level, which is the mean of its inner wall; D and D' are the variances
+        within the pair of the same, U the mean square of the unit. The SD map is right with c² = E / U,
+        what is drawn has its unit with g² = U / D, and of that the level's variance is left out. So
+        (E − L²)·D'/D + L² = S. Factors stay within FACTORS; one that nothing tells is 1. StudyError when
+        maps are not finite, or no slice has a wall.
         """
-        sums = torch.zeros(2, 3, dtype=torch.float64)  # pixels, levels: errors, within pairs, between
+        sums = torch.zeros(2, 2, dtype=torch.float64)  # pixels, levels: errors, within pairs
         counts, unit = torch.zeros(2, 1, dtype=torch.float64), 0.0
         for start in range(0, len(self.labels), AT_ONCE):
             part = {k: v[start : start + AT_ONCE] for k, v in self.inputs.items()}
-            maps = method.predict_ms(part, samples, 0, range(start, start + len(part["cine"]))).double()
+            maps = method.predict_ms(part, 2, 0, range(start, start + len(part["cine"]))).double()
             truth = part["t1_ms"].double()
             wall = inner_wall(self.labels[start : start + AT_ONCE])[:, None] & (truth > 0)
             there = wall.sum((2, 3))[:, 0] > 0
@@ -93,23 +96,25 @@ class Validation:
             size = wall.sum((2, 3), keepdim=True)
             levels = [(wall * m).sum((2, 3), keepdim=True) / size for m in (maps, truth)]
             for row, weight, a, b in ((0, wall, maps, truth), (1, torch.ones_like(size), *levels)):
-                sums[row] += torch.stack([(weight * p).sum() for p in _parts(a, b)]).cpu()
+                mean = a.mean(1, keepdim=True)
+                parts = (mean - b).square(), (a - mean).square().mean(1, keepdim=True)
+                sums[row] += torch.stack([(weight * p).sum() for p in parts]).cpu()
                 counts[row] += weight.sum().cpu()
             unit += float((wall[:, 0] * method.unit_ms(part)[there].double() ** 2).sum())
+        if not counts.all():
+            raise StudyError("no validation slice has LV myocardium in its T1 map; add patients that have.")
         if not sums.isfinite().all():
             raise StudyError(
                 "the maps of the validation slices are not finite; the training diverged, resume it from an "
                 "earlier state with a lower --lr."
             )
-        (error, within, between), (off, told, apart) = (sums / counts).tolist()
-        wanted, level_wanted = max(error - between, 0.0), max(off - apart, 0.0)
-        mean_square = unit / float(counts[0])
-        missing = 0.0
-        if level and within > told:
-            missing = max((level_wanted * within - wanted * told) / (within - told), 0.0)
-        if within <= 0:
-            return 1.0, math.sqrt(missing)
-        return math.sqrt(max((wanted - missing) / within, 0.0) + missing / mean_square), math.sqrt(missing)
+        (error, drawn), (off, told) = (sums / counts).tolist()
+        known = told / drawn if drawn > 0 else 0.0  # of a pixel's variance, what all of a slice share
+        missing = (off - known * error) / (1 - known) if level and known < 1 else 0.0
+        unit /= float(counts[0])
+        factors = error / unit, (unit / drawn if drawn > 0 else 1.0)
+        spread, draw = (min(max(math.sqrt(f), FACTORS[0]), FACTORS[1]) for f in factors)
+        return spread, draw, math.sqrt(min(max(missing, 0.0), error, off))
 
     def figures(self, maps_ms: Tensor) -> dict[str, float]:
         """The two figures of maps (N, H, W)."""
@@ -123,12 +128,3 @@ class Validation:
         a, b = (s[full] / count[full] for s in sums)
         r = torch.corrcoef(torch.stack([a, b]))[0, 1]
         return {"rmse_ms": float(error.square().mean().sqrt()), "block_r": float(r)}
-
-
-def _parts(maps: Tensor, truth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Squared error of the mean of samples (B, K, …), their variance within pairs and between pairs,
-    (B, 1, …) each."""
-    pairs = maps.unflatten(1, (-1, 2))
-    mean, of_pair = maps.mean(1, keepdim=True), pairs.mean(2)
-    within = (pairs - of_pair[:, :, None]).square().mean((1, 2))[:, None]
-    return (mean - truth).square(), within, (of_pair - mean).square().mean(1, keepdim=True)

@@ -346,3 +346,18 @@ def test_raw_diffusion_as_published_needs_no_mean(inputs):
     weight = torch.tensor([0.0, 0.03, 2.0])
     assert method.pixel_weight({"weight": weight}).tolist() == [0, 1, 1]
     assert method.eval().validated_ms(inputs, [0, 1])[""].shape == (2, 128, 128)
+
+
+def test_the_raw_diffusion_s_spread_is_set_by_validation_and_kept(tmp_path):
+    """As T1Diff's, but that without contours there is no level of a person."""
+
+    class Told:
+        def missing_spread(self, method, level):
+            assert not level
+            return 0.7, 1.3, 0.0
+
+    method = narrow("ddpm_raw")
+    method.calibrate(Told())
+    method.save(tmp_path, {})
+    config = load(tmp_path).network.config
+    assert (config.spread_factor, config.draw_factor, config.level_sd_ms) == (0.7, 1.3, 0.0)

@@ -105,7 +105,9 @@ def test_configuration_round_trip(arm):
         ({"level_sd_ms": float("nan")}, "level_sd_ms"),
         ({"spread_factor": 0.0}, "spread_factor"),
         ({"spread_factor": float("nan")}, "spread_factor"),
+        ({"draw_factor": -1.0}, "draw_factor"),
         ({"views": 0}, "views"),
+        ({"views": 2.0}, "views"),
         ({"views": 9}, "views"),
         ({"residual": False, "learned_spread": True}, "learned_spread"),
         ({"sampler": "euler"}, "sampler"),
@@ -254,7 +256,7 @@ def test_a_person_s_level_moves_the_myocardium_of_every_slice_alike_and_nothing_
     wall = ed[:, None, 2] > 0.5
     inside = (before > 200) & (before < 2200) & (after > 1) & (after < 2399)
     # the level's variance is part of the spread and leaves the diffusion the rest, a tenth at least
-    mean, variance = model.mean_ms(conditions)[:, None], model.unit_ms(conditions)[:, None] ** 2
+    mean, variance = model.mean_ms(conditions)[:, None], plain.sd_ms(conditions)[:, None] ** 2
     share = ((variance - 100**2).clamp_min(0.1 * variance) / variance).sqrt()
     expected = torch.where(wall, mean + share * (before - mean) + levels[:, None, None], before)
     torch.testing.assert_close(after[inside], expected[inside], rtol=0, atol=1e-2)
@@ -274,8 +276,11 @@ def test_the_residual_arm_starts_at_its_mean():
 
 
 def test_the_residual_is_added_in_its_own_unit():
-    for learned, factor, added in ((False, 1.0, 60), (False, 1.5, 90), (True, 1.0, 30), (True, 2.0, 60)):
-        model = small("fast", prediction="x0", learned_spread=learned, spread_factor=factor)
+    for learned, spread, draw, added in (
+        (False, 1.0, 1.0, 60), (False, 1.5, 1.0, 90), (True, 1.0, 1.0, 30), (True, 2.0, 1.5, 90),
+    ):  # fmt: skip
+        factors = {"spread_factor": spread, "draw_factor": draw}
+        model = small("fast", prediction="x0", learned_spread=learned, **factors)
         with torch.no_grad():
             model.estimator.head.bias.fill_(0.5)  # z_0 = 0.5 everywhere: 0.5 · 0.1 · 1200 ms
             if learned:  # half the unit: the logarithm is tanh's share of ln 10

@@ -22,11 +22,11 @@ def test_budget_is_of_minutes_or_of_updates():
 def test_mean_is_learned_before_the_diffusion():
     assert stage_of(STAGES, 0.0) == ("mean", 0.0)
     assert stage_of(STAGES, MEAN_SHARE / 2) == ("mean", pytest.approx(0.5))
-    assert stage_of(STAGES, MEAN_SHARE) == ("diffusion", pytest.approx(0.0))
-    assert stage_of(STAGES, 1.0) == ("diffusion", pytest.approx(1.0))
+    assert stage_of(STAGES, MEAN_SHARE) == ("both", pytest.approx(0.0))
+    assert stage_of(STAGES, 1.0) == ("both", pytest.approx(1.0))
     assert stage_of(T1DiffPaper.stages, 0.3) == ("diffusion", 0.3)
-    # a run resumed with a longer budget does not learn its mean again under a trained diffusion
-    assert stage_of(STAGES, 0.5, "diffusion") == ("diffusion", 0.0)
+    # a run resumed with a longer budget does not learn its mean alone again under a trained diffusion
+    assert stage_of(STAGES, 0.3, "both") == ("both", 0.0)
 
 
 def test_learning_rate_warms_up_and_falls_to_two_percent():
@@ -41,13 +41,13 @@ def test_a_stage_of_few_updates_warms_up_within_its_first_twentieth():
     assert warm_up_and_cosine(0.001, 50) == pytest.approx(0.25, rel=0.01)  # of many: 200 of them
 
 
-def test_each_stage_warms_up():
-    progress = Progress(updates=500, stage="mean", stage_updates=500, share=0.5)
+def test_each_stage_counts_its_updates():
+    progress = Progress(updates=500, stage="mean", stage_updates=500, share=0.4)
     progress.enter(STAGES)
     assert (progress.stage, progress.stage_updates) == ("mean", 500)
     progress.share = 0.8
     progress.enter(STAGES)
-    assert (progress.stage, progress.stage_updates) == ("diffusion", 0)
+    assert (progress.stage, progress.stage_updates) == ("both", 0)
 
 
 def test_log_is_one_table_over_sittings_and_stages(tmp_path):

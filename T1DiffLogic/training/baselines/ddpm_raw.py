@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ...engine import checkpoint
 from ...engine.conditions import Conditions, MapHead
 from ...engine.modality_encoder import ModalityEncoder
 from ...engine.noise_estimator import SCALES, DenoisingUNet, shown_maps
@@ -97,13 +96,13 @@ class DDPMRaw(T1DiffFast):
 
     def calibrate(self, validation: Validation) -> None:
         self._recipe.calibrate(self, validation)
+        config = self.network.config
+        if config.residual:
+            found = {"spread_factor": config.spread_factor, "draw_factor": config.draw_factor}
+            self.architecture = self.architecture | found
 
     def describe(self, batches: Iterator[dict]) -> dict:
         return {}
 
     def save(self, folder: Path, metadata: dict) -> None:
-        # not as a T1Diff, which the product would open
-        found = {"spread_factor": self.network.config.spread_factor} if self.network.mean is not None else {}
-        checkpoint.write(
-            self.name, self.architecture | found, self.network, folder, metadata | {"method": self.name}
-        )
+        Method.save(self, folder, metadata)  # not as a T1Diff, which the product would open
