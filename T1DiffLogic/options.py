@@ -26,7 +26,7 @@ class SynthesisOptions:
                          NaN where a slice has none of its own
     preset               "fast" or "paper": which of the installed models
     model                a model folder in place of the preset's
-    samples              K, how many maps are drawn; the result is their mean and SD
+    samples              K, how many maps are drawn; the result is their mean
     steps                sampler steps; for both None means the number in the model's config.json
     seed                 of the noise, which is the same on every device; the maps then differ by the
                          rounding of the device's arithmetic alone (engine/precision.py)

@@ -25,7 +25,7 @@ def curve(axis, rows, column, label, **style) -> None:
 
 
 def main() -> None:
-    segmenter, synthesis = read("gf_unet_log.csv"), read("t1diff_fast_log.csv")
+    segmenter, synthesis = read("gf_unet_log.csv"), read("t1diff_fast_sitting5.csv")
     figure, axes = plt.subplots(1, 3, figsize=(13, 3.8), constrained_layout=True)
     for column, label in DICE.items():
         curve(axes[0], segmenter, column, f"{label}, digital")

@@ -148,7 +148,7 @@ def comparison_table(study: Study, comparisons: list[Comparison]) -> Table:
         f"**bold**: {ours} ahead, *italic*: behind, at p < {ALPHA}. Wilcoxon signed-rank over patients; "
         f"R, AUC and the bias by {RESAMPLES} paired bootstraps of patients. Methods that sample stand with "
         "the mean of their samples, and in CRPS and infarct size with all of them, in sharpness with the "
-        "first. CRPS of map and SD map: of a normal error whose SD is that of the samples in each pixel "
+        "first. CRPS of map and SD map: of a normal error whose SD is the method's own in each pixel "
         "times one factor, against the rival's map with one SD for all; both fitted outside the test set. "
         "Error of the infarct's size: of each patient, above 1250 ms, against the reference, in which "
         "a second scan is off, too, by what noise and person lift above 1250 ms; bias: mean over patients, "

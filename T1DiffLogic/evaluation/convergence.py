@@ -65,7 +65,7 @@ def _equal_table(study: Study, curves: dict, axis: str, name: str, title: str, u
          f"{unit} in all", "RMSE ms then", "R then"],
         "RMSE in the inner wall and R of blocks of 11 mm on the validation slices, between two rows of a log "
         "on the straight line; of a method that samples the mean of two samples, of a residual diffusion its "
-        f"mean map until the diffusion begins. {ends[-1]} is as far as all came ({study.label(last_of)} no "
+        f"mean map. {ends[-1]} is as far as all came ({study.label(last_of)} no "
         "farther). Every run lowers its learning rate over its own budget, so what it had reached before its "
         "end is not what a run of that length reaches."
         + (" Time is that of the updates alone, on the machine that trained." if unit == "min" else ""),

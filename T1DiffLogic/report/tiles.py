@@ -26,7 +26,7 @@ DIMMED = 0.45
 def titles_of(synthesis: Synthesis) -> list[str]:
     """The columns."""
     compared = ["native T1 (measured)", "synthetic − native"] if synthesis.native_ms is not None else []
-    return ["ED", "ES", "synthetic T1", "SD of samples", *compared]
+    return ["ED", "ES", "synthetic T1", "SD", *compared]
 
 
 def slice_table(synthesis: Synthesis) -> str:

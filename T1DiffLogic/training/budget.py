@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from ..errors import StudyError
 
 WARM_UP = 200
-"""Updates over which the learning rate rises at the beginning of a stage, but for …"""
+"""Updates over which the learning rate rises at its beginning, but for …"""
 
 WARM_UP_SHARE = 0.05
-"""… a stage of few updates, in which it has risen after this share."""
+"""… few updates, in which it has risen after this share."""
 
 
 @dataclass(frozen=True)
