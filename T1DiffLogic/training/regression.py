@@ -18,8 +18,8 @@ HUBER_DELTA, HUBER_UNIT = 2.0, 0.1
 
 
 class RegressionUNet(nn.Module):
-    """The encoders and the mean decoder of T1Diff's fast arm: in the full size as wide as the whole of T1Diff,
-    in the small size T1Diff's mean and nothing else.
+    """The encoders and the mean decoder of T1Diff's fast arm: in the full size as wide as the whole of it,
+    in the small size its mean and nothing else.
 
     cine (B,P,H,W) and class probabilities (B,4,H,W) at ED and ES -> (B,1,H,W) normalised T1.
     """

@@ -277,6 +277,10 @@ def test_a_method_sees_neither_the_native_map_nor_other_patients_noise(dataset, 
     assert maps[MEAN].shape == (3, 3, 128, 128) and (maps[SAMPLE] == maps[MEAN][:, :1]).all()
     assert maps[STEP].shape == (3, 1, 128, 128) and method.method.sampler_steps is None
     assert (method.maps(cases[0], 3, 0)[MEAN] == maps[MEAN]).all()
+    readings = method.readings(cases[0], 3, 0)
+    known = method.method.sd_ms(inputs_of(cases[0])).numpy()
+    assert known.shape == (3, 128, 128) and np.allclose(readings[MEAN].sd_ms, known)
+    assert not readings[SAMPLE].sd_ms.any()
     donors = next_patients(cases)
     assert donors[cases[-1].patient] is cases[0] and all(donors[c.patient] is not c for c in cases)
 

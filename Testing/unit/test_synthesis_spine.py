@@ -6,9 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from T1DiffLogic import sampling
 from T1DiffLogic.anatomy.quality import field_strength_flags
+from T1DiffLogic.engine import checkpoint
+from T1DiffLogic.engine.t1diff import T1Diff, T1DiffConfig
 from T1DiffLogic.errors import Cancelled, StudyError
 from T1DiffLogic.options import SynthesisOptions
 from T1DiffLogic.phantom.draws import patient_seed
@@ -61,11 +64,33 @@ def test_phases_are_the_true_ones(synthesis, patient):
 
 def test_map_is_the_mean_of_its_samples_and_has_values_where_valid(synthesis):
     assert np.allclose(synthesis.t1_ms, synthesis.samples_ms.mean(axis=0), atol=0.01)
-    assert np.allclose(synthesis.sd_ms, synthesis.samples_ms.std(axis=0, ddof=1), atol=0.01)
     outside = ~synthesis.valid.astype(bool)
     assert not synthesis.t1_ms[outside].any() and not synthesis.sd_ms[outside].any()
     assert wall(synthesis).sum() > 500
     assert 900 < np.median(synthesis.t1_ms[wall(synthesis)]) < 1700
+
+
+def test_the_sd_map_is_what_the_model_has_learned_whatever_is_drawn(synthesis, cine):
+    again = synthesize(cine, replace(OPTIONS, samples=1, steps=1, seed=9))
+    assert np.abs(again.t1_ms - synthesis.t1_ms).max() > 20
+    assert np.allclose(again.sd_ms, synthesis.sd_ms, atol=0.5)
+    inside = synthesis.sd_ms[wall(synthesis)]
+    assert inside.min() > 20 and np.median(inside) < 150 and inside.std() > 3
+
+
+def test_a_model_without_a_learned_spread_has_the_sd_of_its_samples(cine, tmp_path):
+    older = T1DiffConfig(
+        modality_widths=(8, 16, 24), modality_bottleneck=24, morphology_widths=(8, 8, 16),
+        estimator_widths=(8, 16, 24),
+    )  # fmt: skip
+    torch.manual_seed(1)
+    model = T1Diff(older)
+    torch.nn.init.normal_(model.estimator.head.weight, std=0.1)
+    checkpoint.save(model, tmp_path, {})
+    several = synthesize(cine, replace(OPTIONS, model=tmp_path))
+    assert several.sd_ms.max() > 1
+    assert np.allclose(several.sd_ms, several.samples_ms.std(axis=0, ddof=1), atol=0.01)
+    assert not synthesize(cine, replace(OPTIONS, model=tmp_path, samples=1)).sd_ms.any()
 
 
 def test_flagged_slices_have_no_value_and_judged_ones_do(synthesis):
