@@ -158,22 +158,18 @@ def calibration_figure(study: Study, folder: Path) -> list[str]:
         top = max(top, *stated, *error)
         left.plot(stated, error, "o-", color=colour, label=study.label(method))
         nominal = [100 * level for level in LEVELS]
-        for prefix, style, word in (("", "o-", ""), ("calibrated_", "s--", ", SD times its factor")):
+        for prefix, style in (("", "o-"), ("calibrated_", "s--")):
             shares = [
                 mean_sd(study.figures(method, f"{prefix}coverage_{level:.0f}").values()) for level in nominal
             ]
             if all(s is not None for s in shares):
-                right.plot(
-                    nominal,
-                    [100 * s[0] for s in shares],
-                    style,
-                    color=colour,
-                    label=study.label(method) + word,
-                )
+                right.plot(nominal, [100 * s[0] for s in shares], style, color=colour)
     left.plot([0, top * 1.05], [0, top * 1.05], color="0.6", ls="--", lw=1, label="error = SD")
     left.set(xlim=(0, top * 1.05), ylim=(0, top * 1.05), aspect="equal",
              xlabel="stated SD of the map (ms), RMS of the bin", ylabel="true error (ms), RMS of the bin",
              title="Pixels of the myocardium, by stated SD")  # fmt: skip
+    right.plot([], [], "o-", color="0.3", label="SD as it is")  # colours as on the left
+    right.plot([], [], "s--", color="0.3", label="SD times its factor")
     right.plot([45, 100], [45, 100], color="0.6", ls="--", lw=1, label="as stated")
     right.set(xlabel="stated interval (%)", ylabel="of native values inside (%)", xlim=(45, 100),
               ylim=(0, 102), title="Intervals mean ± z · SD")  # fmt: skip

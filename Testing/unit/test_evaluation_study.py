@@ -43,7 +43,8 @@ def dataset(tmp_path_factory):
 
 def model(folder, seed):
     torch.manual_seed(seed)
-    checkpoint.save(T1Diff(T1DiffConfig(**TINY)), folder, {"trained_on": "nothing", "minutes": 1.5})
+    config = T1DiffConfig(**TINY, learned_spread=seed == 0)  # one with a learned SD, one without
+    checkpoint.save(T1Diff(config), folder, {"trained_on": "nothing", "minutes": 1.5})
     with (folder / "log.csv").open("w", newline="") as file:
         csv.writer(file).writerows(
             [["minutes", "step", "mean_rmse_ms", "sampled_rmse_ms"], [1, 10, 90, ""], [2, 20, 80, 85]]
@@ -281,6 +282,8 @@ def test_a_method_sees_neither_the_native_map_nor_other_patients_noise(dataset, 
     known = method.method.sd_ms(inputs_of(cases[0])).numpy()
     assert known.shape == (3, 128, 128) and np.allclose(readings[MEAN].sd_ms, known)
     assert not readings[SAMPLE].sd_ms.any()
+    rival = TrainedMethod("rival", methods["rival"], torch.device("cpu")).readings(cases[0], 3, 0)[MEAN]
+    assert np.allclose(rival.sd_ms, rival.samples_ms.std(axis=0, ddof=1))
     donors = next_patients(cases)
     assert donors[cases[-1].patient] is cases[0] and all(donors[c.patient] is not c for c in cases)
 
