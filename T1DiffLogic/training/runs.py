@@ -53,6 +53,8 @@ def train_method(
     segmenter  of the stream: a trained GF-UNet's folder, whose masks stand in for 60 % of the true ones
     workers    of the stream: rendering processes; 0 renders on the device of training
     """
+    if keep_mean and start is None:
+        raise StudyError("no model folder was named whose mean map is to be kept; name one to start from.")
     torch.manual_seed(options.seed)
     method = method_class(name)(configuration(name, size))
     if lr is not None:

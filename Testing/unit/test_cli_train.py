@@ -13,7 +13,10 @@ from T1DiffLogic.engine import checkpoint
 from T1DiffLogic.engine.t1diff import T1Diff, T1DiffConfig
 from T1DiffLogic.errors import StudyError
 from T1DiffLogic.training import methods, t1diff
+from T1DiffLogic.training.budget import Budget
 from T1DiffLogic.training.prepared import check_phases
+from T1DiffLogic.training.runs import train_method
+from T1DiffLogic.training.train import RunOptions
 
 
 @pytest.mark.parametrize(
@@ -171,3 +174,8 @@ def test_a_regression_in_views_is_the_mean_of_what_it_makes_of_each():
         parts.append(torch.rot90(one.predict_ms(seen, 1, 0, [0]), -view, (-2, -1)))
     torch.testing.assert_close(four.predict_ms(inputs, 1, 0, [0]), torch.stack(parts).mean(0))
     assert (parts[0] - parts[1]).abs().max() > 1
+
+
+def test_a_mean_cannot_be_kept_of_nothing(tmp_path):
+    with pytest.raises(StudyError, match="name one to start from"):
+        train_method("t1diff", tmp_path, RunOptions(Budget(updates=1)), keep_mean=True)
